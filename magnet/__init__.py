@@ -1,0 +1,29 @@
+"""MAGneT: multi-agent generation of synthetic counselling sessions (arXiv 2509.04183).
+
+The public names load on first use, so that ``import magnet`` stays quick.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "GenerationSeed": "magnet.seeds",
+    "load_seeds": "magnet.seeds",
+    "Message": "magnet.session",
+    "Session": "magnet.session",
+    "Turn": "magnet.session",
+    "role_play": "magnet.roleplay",
+    "connect": "magnet.lm",
+    "Study": "magnet.study",
+    "MagnetCounselor": "programs",
+    "Client": "programs",
+}
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'magnet' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,64 @@
+"""``magnet VERB``: one short function a verb, no logic."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from magnet.errors import UsageError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Synthetic counselling sessions for research, never for clinical use.",
+)
+prompts = typer.Typer(no_args_is_help=True, help="Frozen prompt sets.")
+app.add_typer(prompts, name="prompts")
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    session: Annotated[str | None, typer.Argument(help="Number or id; all, briefly.")] = None,
+    turn: Annotated[int | None, typer.Option(help="One turn alone, from 1.")] = None,
+) -> None:
+    """Print a run, or a session: plan, each turn's candidates, techniques, reply."""
+    from magnet.show import find_session, show_run, show_session
+
+    console = Console()
+    if session is None:
+        show_run(run, console)
+    else:
+        show_session(find_session(run, session), console, turn)
+
+
+@prompts.command("lock")
+def prompts_lock(
+    name: Annotated[str, typer.Argument(help="A set that ships, or a folder.")] = "ours",
+) -> None:
+    """Re-lock a prompt set after a change that is meant."""
+    from prompts_frozen.sets import folder_of, lock
+
+    for role, sha256 in lock(folder_of(name)).items():
+        typer.echo(f"{sha256}  {role}")
+
+
+def run_app(typer_app: typer.Typer) -> None:
+    """Runs a command line; bad input ends with one message and exit code 2."""
+    try:
+        typer_app()
+    except UsageError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        raise SystemExit(2) from None
+
+
+def main() -> None:
+    """Entry point of ``magnet``."""
+    run_app(app)
+
+
+if __name__ == "__main__":
+    main()

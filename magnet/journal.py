@@ -1,0 +1,238 @@
+"""The run directory: append a turn, publish a session, resume.
+
+::
+
+    study.toml        the study as it was resolved
+    provenance.json   models, prompts, seeds, versions; ``identity`` decides what may resume
+    journal/          one file a session under way, one line a finished turn
+    sessions/         finished sessions, published by atomic rename
+    usage.json        calls, tokens and money by role, over all invocations
+    timings.jsonl     seconds and cached tokens, which differ from run to run
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+from pydantic import ValidationError
+
+from magnet.errors import UsageError
+from magnet.session import Session, Turn
+from signatures import CBTPlan
+
+_PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+
+
+def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
+    """Writes a file so that it is there whole or not at all.
+
+    Args:
+        path: where to.
+        data: its bytes.
+        durable: wait until the disk has it.
+    """
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    part.replace(path)
+
+
+class RunDirectory:
+    """A run on disk, held by one process at a time.
+
+    Args:
+        path: the directory; made where it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sessions = path / "sessions"
+        self.journals = path / "journal"
+        self._lock: IO[bytes] | None = None
+
+    def open(self, study_toml: str, provenance: dict[str, Any]) -> None:
+        """Creates the directory, or takes up one of the same study.
+
+        Raises:
+            UsageError: it belongs to another study, to something else, or to a process that
+                is still running.
+        """
+        known = self.path / "provenance.json"
+        begun = known.is_file() or (self.path / ".lock").is_file()
+        if not begun and self.path.is_dir() and any(self.path.iterdir()):
+            raise UsageError(
+                f"{self.path} is not empty and holds no run", "Name another folder: --out DIR"
+            )
+        self.sessions.mkdir(parents=True, exist_ok=True)
+        self.journals.mkdir(exist_ok=True)
+        self._lock = (self.path / ".lock").open("wb")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{self.path} is in use by another process", "Wait for it, or name another --out."
+            ) from None
+        if known.is_file():
+            before = orjson.loads(known.read_bytes())["identity"]
+            if changed := sorted(_differences(before, provenance["identity"])):
+                raise UsageError(
+                    f"{self.path} belongs to another study: {', '.join(changed[:6])} differ",
+                    "Go on with the same settings, or name another folder: --out DIR",
+                )
+        else:
+            write_atomically(self.path / "study.toml", study_toml.encode())
+            write_atomically(known, orjson.dumps(provenance, option=_PRETTY))
+        for orphan in self.sessions.glob(".*.part"):
+            orphan.unlink()
+
+    def close(self) -> None:
+        """Lets other processes have it."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def finished(self) -> set[str]:
+        """Ids of the finished sessions."""
+        return {path.stem for path in self.sessions.glob("session_*.json")}
+
+    def resume(self, session: Session) -> tuple["Journal", str | None]:
+        """The session's journal, with its finished turns put into ``session``.
+
+        Returns:
+            The journal, and what was dropped from it, if anything.
+
+        Raises:
+            UsageError: a line before the last is damaged.
+        """
+        return Journal.open(self.journals / f"{session.id}.jsonl", session)
+
+    def publish(self, session: Session, cost: dict[str, float] | None = None) -> Path:
+        """Writes the finished session and drops its journal."""
+        path = self.sessions / f"{session.id}.json"
+        write_atomically(path, orjson.dumps(session.to_json(cost), option=_PRETTY))
+        (self.journals / f"{session.id}.jsonl").unlink(missing_ok=True)
+        return path
+
+    def save_usage(self, usage: dict[str, Any]) -> None:
+        """Writes the usage sums."""
+        write_atomically(self.path / "usage.json", orjson.dumps(usage, option=_PRETTY), False)
+
+    def load_usage(self) -> dict[str, Any]:
+        """The usage sums of earlier invocations."""
+        path = self.path / "usage.json"
+        return dict(orjson.loads(path.read_bytes())) if path.is_file() else {}
+
+    def add_timing(self, record: dict[str, Any]) -> None:
+        """Appends a line to timings.jsonl."""
+        with (self.path / "timings.jsonl").open("ab") as file:
+            file.write(orjson.dumps(record) + b"\n")
+
+
+class Journal:
+    """A session under way, one line a finished turn.
+
+    Args:
+        path: its file.
+        turns: how many turns it holds.
+    """
+
+    def __init__(self, path: Path, turns: int) -> None:
+        self.path, self.turns = path, turns
+
+    @classmethod
+    def open(cls, path: Path, session: Session) -> tuple["Journal", str | None]:
+        """See RunDirectory.resume."""
+        raw = path.read_bytes() if path.is_file() else b""
+        good, dropped = 0, None
+        for number, line in enumerate(raw.splitlines(keepends=True), 1):
+            try:
+                if not line.endswith(b"\n"):
+                    raise ValueError("no line break")
+                record = orjson.loads(line)
+                if "reply" in record:
+                    if plan := record.pop("plan", None):
+                        session.plan = CBTPlan.model_validate(plan)
+                    session.turns.append(Turn.model_validate(record))
+            except (ValueError, ValidationError):
+                if good + len(line) < len(raw):
+                    raise UsageError(
+                        f"{path}, line {number}: damaged",
+                        "Delete the file to play this session again from its start.",
+                    ) from None
+                dropped = f"{session.id}: the torn last line of its journal was dropped"
+                os.truncate(path, good)
+                break
+            good += len(line)
+        return cls(path, len(session.turns)), dropped
+
+    def append(self, session: Session) -> None:
+        """Adds the session's last turn and waits until the disk has it."""
+        record = session.turns[-1].model_dump(mode="json")
+        if self.turns == 0 and session.plan is not None:
+            record["plan"] = session.plan.model_dump(mode="json")
+        self._write(record)
+        self.turns += 1
+
+    def stop(self, reason: str, detail: str) -> None:
+        """Notes why the session is left unfinished."""
+        self._write({"unfinished": reason, "detail": detail})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        with self.path.open("ab") as file:
+            file.write(orjson.dumps(record) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in before.keys() | now.keys():
+            inner = f"{path}.{key}" if path else str(key)
+            yield from _differences(before.get(key), now.get(key), inner)
+    elif before != now:
+        yield path
+
+
+def read_sessions(path: Path) -> Iterator[Session]:
+    """The finished sessions of a run directory, in order, one at a time.
+
+    Raises:
+        UsageError: there is no run, or a file is not a session.
+    """
+    folder = path / "sessions"
+    if not folder.is_dir():
+        raise UsageError(f"{path} is no run directory: it has no sessions/")
+    for file in sorted(folder.glob("session_*.json")):
+        yield read_session(file)
+
+
+def read_session(file: Path) -> Session:
+    """One finished session.
+
+    Raises:
+        UsageError: the file is not a session.
+    """
+    try:
+        return Session.from_json(orjson.loads(file.read_bytes()))
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} is not a session file: {error}") from None
+
+
+def unfinished(path: Path) -> Iterator[tuple[str, str]]:
+    """Ids of sessions under way, each with the last reason noted in its journal."""
+    for file in sorted((path / "journal").glob("session_*.jsonl")):
+        reason = "interrupted"
+        for line in file.read_bytes().splitlines():
+            try:
+                record = orjson.loads(line)
+            except ValueError:
+                continue
+            reason = record.get("unfinished", "interrupted")
+        yield file.stem, reason

@@ -1,0 +1,95 @@
+"""What a study says about a language model."""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
+
+#: The roles that can each have a model of their own; unset ones take ``default``.
+ROLES = (
+    "planner",
+    "reflection",
+    "questioning",
+    "solutions",
+    "normalizing",
+    "psychoeducation",
+    "technique",
+    "response",
+    "client",
+    "judge",
+)
+
+#: What a role does not take over from ``default`` once it names a URL of its own: a key, above
+#: all, must not reach another server.
+CONNECTION = ("url", "model", "wire", "template", "key_env", "price")
+
+
+def _no_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("a URL starts with http:// or https:// and names a host")
+    if parts.password or parts.username or {"api-key", "key"} & set(parse_qs(parts.query)):
+        raise ValueError(
+            "a key stands in the URL; put it into an environment variable and name that in key_env"
+        )
+    return url.rstrip("/")
+
+
+class Price(BaseModel):
+    """Price of a model in ``currency`` a million tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: NonNegativeFloat
+    output: NonNegativeFloat
+    currency: str = "USD"
+
+
+class LMSpec(BaseModel):
+    """One model: where it is, how it is spoken to, how it samples.
+
+    Attributes:
+        url: an OpenAI-compatible server (with or without /v1) or an Azure deployment's URL;
+            unset is the embedded LM.
+        model: its name there; not needed where the server offers only one.
+        wire: ``chat`` posts messages, ``completions`` posts the prompt with ``template``'s
+            special tokens.
+        key_env: name of the environment variable that holds the key.
+        timeout: seconds a call may take.
+        structured: ask the server to constrain typed answers to their JSON schema.
+        extra: further fields of the request body, as the server names them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[str, AfterValidator(_no_secrets)] | None = None
+    model: str | None = None
+    wire: Literal["chat", "completions"] = "chat"
+    template: Literal["llama3", "chatml"] | None = None
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    max_tokens: PositiveInt | None = 512
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    min_p: float | None = Field(default=None, ge=0, le=1)
+    key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    price: Price | None = None
+    timeout: float = Field(default=300, gt=0)
+    structured: bool = True
+    extra: dict[str, Any] = {}
+
+    def sampling(self) -> dict[str, Any]:
+        """The sampling fields of a request body, unset ones left out."""
+        fields = {
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "top_p": self.top_p,
+            "min_p": self.min_p,
+        }
+        return {k: v for k, v in fields.items() if v is not None} | self.extra
+
+
+def spec_for(role: str, tables: dict[str, dict[str, Any]]) -> LMSpec:
+    """A role's model from a study's ``[lm.*]`` tables: its own keys over those of ``default``."""
+    default, own = tables.get("default", {}), tables.get(role, {})
+    if "url" in own:
+        default = {k: v for k, v in default.items() if k not in CONNECTION}
+    return LMSpec.model_validate({**default, **own})

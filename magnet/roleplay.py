@@ -1,0 +1,65 @@
+"""One session: counselor and client take turns."""
+
+from collections.abc import Awaitable, Callable
+
+import dspy
+
+from magnet.draw import Draw
+from magnet.seeds import GenerationSeed
+from magnet.session import Session, Turn
+
+#: Called with the session after each finished turn, which is its last.
+OnTurn = Callable[[Session], Awaitable[None]]
+
+
+async def role_play(
+    counselor: dspy.Module,
+    client: dspy.Module,
+    seed: GenerationSeed,
+    exchanges: int = 20,
+    *,
+    random_seed: int | None = 0,
+    session: Session | None = None,
+    on_turn: OnTurn | None = None,
+) -> Session:
+    """Plays a session from the seed's greeting and opening (paper, section 3).
+
+    It ends after ``exchanges`` turns (2 + 2 * exchanges messages) or when the client leaves.
+
+    Args:
+        counselor: called with seed, history, plan and draw; gives ``reply`` and, where it has
+            them, ``plan``, ``candidates``, ``techniques``.
+        client: called with seed, history and draw; gives ``reply`` and ``ended``.
+        seed: what the session starts from.
+        exchanges: how many turns at most.
+        random_seed: of the run; None leaves sampling to the server.
+        session: a session under way to go on with.
+        on_turn: called after each turn.
+
+    Raises:
+        AgentError: an agent gave up; ``session`` and ``on_turn`` hold the turns before.
+    """
+    session = session or Session(seed=seed)
+    root = None if random_seed is None else Draw((random_seed, seed.seed_id))
+    while len(session.turns) < exchanges and session.end is None:
+        draw = root.at(len(session.turns) + 1) if root else None
+        said = await counselor.acall(
+            seed=seed, history=session.history, plan=session.plan, draw=draw
+        )
+        plan = said.get("plan")
+        turn = Turn(
+            candidates=said.get("candidates") or {},
+            techniques=said.get("techniques") or [],
+            reply=said.reply,
+            client_reply="",
+            calls=list(said.calls),
+        )
+        heard = session.model_copy(update={"turns": [*session.turns, turn]}).history
+        answer = await client.acall(seed=seed, history=heard, draw=draw)
+        turn.client_reply, turn.ended = answer.reply, answer.ended
+        turn.calls += answer.calls
+        session.plan = plan
+        session.turns.append(turn)
+        if on_turn is not None:
+            await on_turn(session)
+    return session

@@ -1,0 +1,170 @@
+"""Seeds: what a session starts from, in the file format of the authors' dataset."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from magnet.errors import UsageError
+
+OURS = "ours"
+_Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+
+
+class _Client(BaseModel):
+    intake_form: _Text
+    attitude: Literal["positive", "neutral", "negative"]
+    attitude_instruction: _Text
+
+
+class _CBT(BaseModel):
+    client_information: _Text
+    reason_counseling: _Text
+    init_history_counselor: _Text
+    init_history_client: _Text
+
+
+class _Counselor(BaseModel):
+    CBT: _CBT
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="allow")  # ground_truth_CBT, Response, ... are carried along
+
+    AI_client: _Client
+    AI_counselor: _Counselor
+
+
+_ENTRY: TypeAdapter[_Entry] = TypeAdapter(_Entry)
+
+
+@dataclass(frozen=True)
+class GenerationSeed:
+    """One client with one attitude, and how the session opens.
+
+    Attributes:
+        seed_id: ``client_id`` and attitude; the same in every file that holds this entry.
+        client_id: hash of the intake form. Names will not do: two clients may share one.
+        intake_form: the client's background, as the client agent sees it.
+        attitude: positive, neutral or negative.
+        attitude_instruction: how that attitude shows.
+        client_information: what the counselor is told of the client.
+        reason_counseling: why the client seeks counselling.
+        greeting: the counselor's first message.
+        opening: the client's first message.
+        entry: the file's entry as it stands, unknown fields included.
+    """
+
+    seed_id: str
+    client_id: str
+    intake_form: str
+    attitude: str
+    attitude_instruction: str
+    client_information: str
+    reason_counseling: str
+    greeting: str
+    opening: str
+    entry: dict[str, Any]
+
+    @classmethod
+    def from_entry(cls, entry: Any) -> "GenerationSeed":
+        """A seed from one entry of a file.
+
+        Raises:
+            pydantic.ValidationError: a field is missing or wrong.
+        """
+        checked = _ENTRY.validate_python(entry)
+        client, cbt = checked.AI_client, checked.AI_counselor.CBT
+        client_id = hashlib.sha256(client.intake_form.encode()).hexdigest()[:10]
+        return cls(
+            seed_id=f"{client_id}-{client.attitude}",
+            client_id=client_id,
+            intake_form=client.intake_form,
+            attitude=client.attitude,
+            attitude_instruction=client.attitude_instruction,
+            client_information=cbt.client_information,
+            reason_counseling=cbt.reason_counseling,
+            greeting=cbt.init_history_counselor,
+            opening=cbt.init_history_client,
+            entry=entry,
+        )
+
+
+@dataclass(frozen=True)
+class SeedFile:
+    """A file of seeds.
+
+    Attributes:
+        name: ``ours`` or the path.
+        seeds: its entries, in the file's order.
+        sha256: of the file's bytes.
+        license: the licence where it is known.
+    """
+
+    name: str
+    seeds: Sequence[GenerationSeed]
+    sha256: str
+    license: str | None
+
+    @cached_property
+    def clients(self) -> int:
+        """The number of different clients."""
+        return len({seed.client_id for seed in self.seeds})
+
+
+#: Licences of files that are known by their hash.
+_LICENSES = {"7085e3bf": "GPL-2.0 (CACTUS)"}
+
+
+def load_seeds(source: str | Path = OURS) -> SeedFile:
+    """Loads a file of seeds, or the twelve that ship (``ours``).
+
+    The format is that of the authors' ``dataset/data.json``: a JSON list of entries with
+    ``AI_client`` and ``AI_counselor.CBT``.
+
+    Raises:
+        UsageError: no such file, not JSON, or a field that is missing or wrong: the first one,
+            by file, entry and field.
+    """
+    ours = str(source) == OURS and not Path(OURS).exists()
+    path = Path(str(files("magnet"))) / "data" / "seeds.json" if ours else Path(source)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"seeds: cannot read {path}: {error.strerror}",
+            "'ours' names the twelve seeds that ship; any other value is the path of a file.",
+        ) from None
+    try:
+        entries = orjson.loads(raw)
+    except ValueError as error:
+        raise UsageError(f"seeds: {path} is not JSON: {error}") from None
+    if not isinstance(entries, list) or not entries:
+        raise UsageError(f"seeds: {path} is not a JSON list of entries")
+    seeds: dict[str, GenerationSeed] = {}
+    for number, entry in enumerate(entries, 1):
+        try:
+            seed = GenerationSeed.from_entry(entry)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "the entry"
+            raise UsageError(
+                f"seeds: {path}, entry {number}: {field}: {first['msg']}",
+                "docs/seeds.md describes the format.",
+            ) from None
+        if seed.seed_id in seeds:
+            raise UsageError(
+                f"seeds: {path}, entry {number}: AI_client: this client with this attitude "
+                f"({seed.attitude}) stands in the file twice",
+                "Remove one of the two: sessions are told apart by client and attitude.",
+            )
+        seeds[seed.seed_id] = seed
+    sha256 = hashlib.sha256(raw).hexdigest()
+    known = "Apache-2.0 (this project)" if ours else _LICENSES.get(sha256[:8])
+    return SeedFile(OURS if ours else str(path), list(seeds.values()), sha256, known)

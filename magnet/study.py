@@ -1,0 +1,190 @@
+"""Study: the typed spec of a run, from TOML and ``--set``."""
+
+import difflib
+import hashlib
+import tomllib
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+
+from magnet.errors import UsageError
+from magnet.lm.spec import ROLES, LMSpec, Price, spec_for
+from magnet.lm.usage import Budget
+
+#: Keys that change where or how fast a run goes, not what comes out: a run directory may be
+#: continued with others.
+NOT_IDENTITY = ("name", "workers", "budget", "stages")
+_NOT_IDENTITY_LM = ("url", "key_env", "price", "timeout")
+
+_KNOWN: dict[str, Iterable[str]] = {
+    "budget": Budget.model_fields,
+    "lm": ("default", *ROLES),
+    **{f"lm.{role}": LMSpec.model_fields for role in ("default", *ROLES)},
+    **{f"lm.{role}.price": Price.model_fields for role in ("default", *ROLES)},
+}
+
+
+class Study(BaseModel):
+    """What a run does.
+
+    Attributes:
+        name: names the run directory.
+        methods: generation systems, each played on the same seeds.
+        seeds: a seed file's path, or ``ours``.
+        sessions: how many of its seeds, from the first; all of them unless set.
+        exchanges: turns a session has at most after greeting and opening (paper: 20).
+        seed: of the run; all sampling derives from it.
+        stages: what to do.
+        prompts: the prompt set.
+        fidelity: ``paper`` follows the paper's text.
+        workers: sessions played at once; 64 unless set, 4 with the embedded LM.
+        budget: upper bounds over all invocations of the run.
+        lm: tables of LMSpec's keys: ``default`` and one a role.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(default="study", pattern=r"^[A-Za-z0-9._-]+$")
+    methods: list[str] = Field(default=["magnet"], min_length=1)
+    seeds: str = "ours"
+    sessions: PositiveInt | None = None
+    exchanges: PositiveInt = 20
+    seed: int = 0
+    stages: list[Literal["generate"]] = ["generate"]
+    prompts: str = "ours"
+    fidelity: Literal["paper"] = "paper"
+    workers: PositiveInt | None = None
+    budget: Budget = Budget()
+    lm: dict[str, dict[str, Any]] = {}
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, methods: list[str]) -> list[str]:
+        from programs import METHODS
+
+        for method in methods:
+            if method not in METHODS:
+                raise ValueError(f"there is no method {method!r}{_nearest(method, METHODS)}")
+        if len(set(methods)) != len(methods):
+            raise ValueError("a method is named twice")
+        return methods
+
+    def spec(self, role: str) -> LMSpec:
+        """A role's model."""
+        return spec_for(role, self.lm)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether any role uses the embedded LM."""
+        return any(self.spec(role).url is None for role in ROLES)
+
+    def identity(self, seeds_sha256: str, prompt_hashes: dict[str, str]) -> dict[str, Any]:
+        """All that decides what comes out: the same identity, the same run directory."""
+        data = self.model_dump(mode="json", exclude=set(NOT_IDENTITY) | {"lm", "seeds", "prompts"})
+        models = {
+            role: self.spec(role).model_dump(mode="json", exclude=set(_NOT_IDENTITY_LM))
+            for role in ROLES
+            if role != "judge"
+        }
+        return data | {"seeds": seeds_sha256, "prompts": prompt_hashes, "models": models}
+
+
+def digest(identity: dict[str, Any]) -> str:
+    """Hex sha256 of an identity."""
+    return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def _check_keys(data: dict[str, Any], where: str, path: str = "") -> None:
+    known = _KNOWN.get(path, Study.model_fields if not path else ())
+    for key, value in data.items():
+        inner = f"{path}.{key}" if path else key
+        if known and key not in known:
+            raise UsageError(f"{where}: unknown key {inner!r}{_nearest(key, known)}")
+        if inner in _KNOWN:
+            if not isinstance(value, dict):
+                raise UsageError(f"{where}: {inner} is a table, not {value!r}")
+            _check_keys(value, where, inner)
+
+
+def presets() -> list[str]:
+    """Names of the studies that ship."""
+    return sorted(
+        p.name.removesuffix(".toml") for p in files("studies").iterdir() if p.name.endswith(".toml")
+    )
+
+
+def _read(source: str) -> tuple[dict[str, Any], Path]:
+    path = Path(source)
+    if not path.exists() and source in presets():
+        path = Path(str(files("studies"))) / f"{source}.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")), path
+    except OSError as error:
+        raise UsageError(
+            f"study: cannot read {source}: {error.strerror}",
+            f"Give the path of a TOML file, or one that ships: {', '.join(presets())}.",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"study: {source} is not TOML: {error}") from None
+
+
+def _apply(data: dict[str, Any], setting: str) -> None:
+    key, equals, value = setting.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise UsageError(
+            f"--set {setting!r} is not KEY=VALUE", 'Example: --set "lm.default.temperature=0.5"'
+        )
+    try:
+        parsed = tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError:
+        raise UsageError(
+            f"--set {key}: {value.strip()!r} is not a TOML value",
+            f"Text needs quotes of its own: --set \"{key}='{value.strip()}'\"",
+        ) from None
+    *tables, last = key.split(".")
+    for name in tables:
+        data = data.setdefault(name, {})
+        if not isinstance(data, dict):
+            raise UsageError(f"--set {key}: {name} is not a table")
+    data[last] = parsed
+
+
+def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
+    """A study from a TOML file or a preset's name, with ``key=value`` settings over it.
+
+    Raises:
+        UsageError: unreadable, an unknown key (with the nearest known one), a wrong value.
+    """
+    data, path = _read(source)
+    data.setdefault("name", path.stem)
+    _check_keys(data, str(source))
+    seeds = data.get("seeds", "ours")
+    if isinstance(seeds, str) and seeds != "ours" and (path.parent / seeds).is_file():
+        data["seeds"] = str(path.parent / seeds)  # beside the study; --set counts from here
+    for setting in settings:
+        _apply(data, setting)
+        _check_keys(data, "--set")
+    try:
+        study = Study.model_validate(data)
+        for role in ("default", *ROLES):
+            try:
+                study.spec(role)
+            except ValidationError as error:
+                first = error.errors()[0]
+                field = ".".join(map(str, ("lm", role, *first["loc"])))
+                raise UsageError(f"study {study.name}: {field}: {first['msg']}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise UsageError(f"study {source}: {field}: {first['msg']}") from None
+    return study

@@ -1,0 +1,178 @@
+"""An agent: a signature, its frozen prompt, and the patience to ask again."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError, LMError, is_retryable_lm_error
+
+from magnet.draw import Draw
+from magnet.lm import Call
+from magnet.lm.sync import run_sync
+from magnet.session import AgentCall
+from prompts_frozen import FrozenAdapter, Prompt, load_prompts
+from signatures import AGENTS, CBTPlan, Technique
+from signatures.reading import (
+    Reader,
+    read_client,
+    read_counselor,
+    read_plan,
+    read_techniques,
+)
+
+READERS: dict[str, Reader] = {
+    "planner": read_plan,
+    "technique": read_techniques,
+    "client": read_client,
+}
+
+# "uniqueItems" is left out: vLLM's grammar compiler refuses it. A duplicate is asked again.
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "planner": {
+        "type": "object",
+        "properties": {
+            "technique": {
+                "type": "string",
+                "enum": CBTPlan.model_json_schema()["$defs"]["CBTTechnique"]["enum"],
+            },
+            "steps": {
+                "type": "array",
+                "items": {"type": "string"},
+                "minItems": 3,
+                "maxItems": 6,
+            },
+        },
+        "required": ["technique", "steps"],
+        "additionalProperties": False,
+    },
+    "technique": {
+        "type": "object",
+        "properties": {
+            "techniques": {
+                "type": "array",
+                "items": {"type": "string", "enum": [t.value for t in Technique]},
+                "minItems": 1,
+                "maxItems": 5,
+            }
+        },
+        "required": ["techniques"],
+        "additionalProperties": False,
+    },
+}
+
+
+class AgentError(Exception):
+    """An agent gave up: what it asked for did not come, or never will.
+
+    Attributes:
+        role: the agent.
+        code: the last reason, as in ``AgentCall.retries`` or DSPy's error code.
+        retries: how often it asked again, by reason.
+    """
+
+    def __init__(self, role: str, code: str, detail: str, retries: dict[str, int]) -> None:
+        tried = f" after {sum(retries.values())} retries" if retries else ""
+        super().__init__(f"{role}: {code}{tried}: {detail}")
+        self.role, self.code, self.retries = role, code, retries
+
+
+class Agent(dspy.Predict):
+    """One agent of the pipeline, by role.
+
+    It sends its frozen prompt byte for byte. Once an optimiser has given it demos or other
+    instructions it is *tuned*, and DSPy's own chat format renders it.
+
+    A reply that cannot be read is asked again with a fresh seed; a fault of server or network
+    is asked again with the same one, after a pause, so that faults change no text.
+
+    Args:
+        role: a role of ``signatures.AGENTS``.
+        prompt: its frozen prompt; that of the set ``ours`` unless given.
+        tries: how many replies may be unreadable before it gives up.
+        faults: how many faults of server and network it bears for one answer.
+        pause: seconds before the first repetition after a fault; doubled each time, at most 30.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        prompt: Prompt | None = None,
+        *,
+        tries: int = 5,
+        faults: int = 7,
+        pause: float = 0.5,
+    ) -> None:
+        super().__init__(AGENTS[role])
+        self.role, self.tries, self.faults, self.pause = role, tries, faults, pause
+        self.frozen = FrozenAdapter(
+            prompt or load_prompts()[role], READERS.get(role, read_counselor), SCHEMAS.get(role)
+        )
+
+    @property
+    def tuned(self) -> bool:
+        """Whether an optimiser has changed it."""
+        return bool(self.demos) or self.signature.instructions != AGENTS[self.role].instructions
+
+    async def aforward(self, draw: Draw | None = None, **inputs: Any) -> dspy.Prediction:
+        """Asks until an answer is read.
+
+        Args:
+            draw: where the seeds of the tries come from; without it the server chooses.
+            **inputs: the signature's inputs.
+
+        Returns:
+            The signature's outputs, and ``call``, the AgentCall.
+
+        Raises:
+            AgentError: too many tries, or a fault that repeating does not mend.
+        """
+        adapter = dspy.ChatAdapter(use_json_adapter_fallback=False) if self.tuned else self.frozen
+        log: list[Call] = []
+        retries: Counter[str] = Counter()
+        while True:
+            seed = draw.at(self.role, retries["malformed"]).seed if draw else None
+            try:
+                with dspy.context(adapter=adapter, call_log=log):
+                    answer = await super().aforward(config={"seed": seed} if draw else {}, **inputs)
+                break
+            except AdapterParseError as error:
+                code, detail = "malformed", f"{error.message}: {error.lm_response[:200]!r}"
+                final = retries[code] + 1 >= self.tries
+            except LMError as error:
+                code, detail = error.code, error.message
+                faults = retries.total() - retries["malformed"]
+                final = not is_retryable_lm_error(error) or faults >= self.faults
+                if not final:
+                    wait = error.retry_after or self.pause * 2**faults * random.uniform(0.8, 1.2)
+                    await asyncio.sleep(min(wait, 30))
+            if final:
+                raise AgentError(self.role, code, detail, dict(+retries)) from None
+            retries[code] += 1
+        known = bool(log) and all(c.input_tokens is not None for c in log)
+        answer.call = AgentCall(
+            role=self.role,
+            model=log[-1].model if log else None,
+            seed=seed,
+            retries=dict(+retries),
+            input_tokens=sum(c.input_tokens or 0 for c in log) if known else None,
+            output_tokens=sum(c.output_tokens or 0 for c in log) if known else None,
+            finish=log[-1].finish if log else None,
+        )
+        return answer
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """``aforward`` for synchronous callers."""
+        return run_sync(self.aforward(**inputs))
+
+
+async def together(*asked: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Runs agents side by side; the first to fail stops the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in asked]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]

@@ -1,0 +1,49 @@
+"""The simulated client (paper, section 3 and appendix B)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dspy
+
+from magnet.draw import Draw
+from magnet.lm.sync import run_sync
+from magnet.seeds import GenerationSeed
+from magnet.session import Message, transcript
+from programs.agent import Agent
+from prompts_frozen import load_prompts
+
+
+class Client(dspy.Module):
+    """The client: sees the intake form, the attitude and the session so far.
+
+    Args:
+        prompts: a prompt set.
+    """
+
+    def __init__(self, prompts: str = "ours") -> None:
+        super().__init__()
+        self.client = Agent("client", load_prompts(prompts)["client"])
+
+    async def aforward(
+        self, seed: GenerationSeed, history: Sequence[Message], draw: Draw | None = None
+    ) -> dspy.Prediction:
+        """The client's next reply.
+
+        Returns:
+            ``reply``, ``ended`` (the client leaves), ``calls``.
+
+        Raises:
+            AgentError: the agent gave up.
+        """
+        said = await self.client.acall(
+            intake_form=seed.intake_form,
+            attitude=seed.attitude,
+            attitude_instruction=seed.attitude_instruction,
+            history=transcript(history),
+            draw=draw,
+        )
+        return dspy.Prediction(reply=said.reply, ended=said.ended, calls=[said.call])
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        """``aforward`` for synchronous callers."""
+        return run_sync(self.aforward(**inputs))

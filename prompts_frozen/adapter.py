@@ -1,0 +1,94 @@
+"""The DSPy adapter that sends a frozen prompt byte for byte and reads the typed answer."""
+
+from typing import Any
+
+import dspy
+from dspy.lm15 import Config, Message, Request, Response
+from dspy.utils.exceptions import AdapterParseError
+
+from prompts_frozen.prompt import Prompt
+from signatures.reading import Reader
+
+
+class FrozenAdapter(dspy.Adapter):
+    """Renders a locked prompt instead of DSPy's own format.
+
+    Args:
+        prompt: the frozen prompt.
+        read: turns a completion into the signature's outputs, ValueError where it cannot.
+        schema: JSON schema of the answer, sent beside the prompt to servers that constrain
+            decoding; the prompt's bytes do not depend on it.
+    """
+
+    def __init__(self, prompt: Prompt, read: Reader, schema: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.prompt, self.read, self.schema = prompt, read, schema
+
+    def format(
+        self, signature: type[dspy.Signature], demos: list[dict[str, Any]], inputs: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """The prompt as chat messages (DSPy's contract; calls themselves use a Request)."""
+        system, user = self.prompt.render(inputs)
+        head = [] if system is None else [{"role": "system", "content": system}]
+        return [*head, {"role": "user", "content": user}]
+
+    def parse(self, signature: type[dspy.Signature], completion: str) -> dict[str, Any]:
+        """The signature's outputs.
+
+        Raises:
+            AdapterParseError: the completion does not hold them.
+        """
+        try:
+            return self.read(completion)
+        except ValueError as error:
+            raise AdapterParseError(
+                adapter_name="FrozenAdapter",
+                signature=signature,
+                lm_response=completion,
+                message=str(error),
+            ) from error
+
+    def _request(
+        self, lm: dspy.BaseLM, lm_kwargs: dict[str, Any], inputs: dict[str, Any]
+    ) -> Request:
+        system, user = self.prompt.render(inputs)
+        options = {k: v for k, v in {**lm.kwargs, **lm_kwargs}.items() if v is not None}
+        known = {
+            k: options.pop(k)
+            for k in ("temperature", "max_tokens", "top_p", "seed", "stop")
+            if k in options
+        }
+        if self.schema is not None:
+            known["response_format"] = {
+                "type": "json_schema",
+                "name": self.prompt.name,
+                "schema": self.schema,
+                "strict": True,
+            }
+        config = Config(**known, extensions=options or None)
+        return Request(model=lm.model, system=system, messages=(Message.user(user),), config=config)
+
+    def _outputs(self, signature: type[dspy.Signature], response: Response) -> list[dict[str, Any]]:
+        return [self.parse(signature, response.text or "")]
+
+    def __call__(
+        self,
+        lm: dspy.BaseLM,
+        lm_kwargs: dict[str, Any],
+        signature: type[dspy.Signature],
+        demos: list[dict[str, Any]],
+        inputs: dict[str, Any],
+    ) -> list[dict[str, Any]]:
+        """Asks once, from synchronous code."""
+        return self._outputs(signature, lm(self._request(lm, lm_kwargs, inputs)))
+
+    async def acall(
+        self,
+        lm: dspy.BaseLM,
+        lm_kwargs: dict[str, Any],
+        signature: type[dspy.Signature],
+        demos: list[dict[str, Any]],
+        inputs: dict[str, Any],
+    ) -> list[dict[str, Any]]:
+        """Asks once."""
+        return self._outputs(signature, await lm.acall(self._request(lm, lm_kwargs, inputs)))
