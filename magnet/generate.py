@@ -11,6 +11,7 @@ import dspy
 
 from magnet.journal import RunDirectory
 from magnet.lm import BudgetReached, Meter, Price
+from magnet.lm.loop import on_disk
 from magnet.lm.usage import cost
 from magnet.progress import Display
 from magnet.roleplay import role_play
@@ -39,18 +40,25 @@ class Outcome:
     """What became of the sessions.
 
     Attributes:
+        sessions: how many the run has.
         finished: how many are done, earlier invocations included.
-        unfinished: session id -> why it stopped.
+        unfinished: session id -> why it stopped, of those that gave up.
         retries: repeated calls by reason, of this invocation.
         stopped: why the run stopped before its end, "" where it did not.
         turns: turns finished by this invocation.
     """
 
+    sessions: int = 0
     finished: int = 0
     unfinished: dict[str, str] = field(default_factory=dict)
     retries: Counter[str] = field(default_factory=Counter)
     stopped: str = ""
     turns: int = 0
+
+    @property
+    def left(self) -> int:
+        """Sessions that are not finished."""
+        return self.sessions - self.finished
 
 
 class _Stop(Exception):
@@ -131,11 +139,13 @@ class Generation:
     async def _work(self, todo: Iterator[tuple[str, str, GenerationSeed]]) -> None:
         for session_id, method, seed in todo:
             await self._session(session_id, method, seed)
+            if self.outcome.stopped:
+                break
 
     async def _save_usage(self) -> None:
         while True:
             await asyncio.sleep(1)
-            await asyncio.to_thread(self.run.save_usage, self.meter.dump())
+            await on_disk(self.run.save_usage, self.meter.dump())
 
     async def _session(self, session_id: str, method: str, seed: GenerationSeed) -> None:
         session = Session(id=session_id, method=method, seed=seed, provenance=self.provenance)
@@ -146,7 +156,7 @@ class Generation:
 
         async def keep(session: Session) -> None:
             nonlocal before
-            await asyncio.to_thread(journal.append, session)
+            await on_disk(journal.append, session)
             now = time.monotonic()
             self.run.add_timing(
                 {"session": session_id, "turn": len(session.turns), "seconds": now - before}
@@ -171,11 +181,14 @@ class Generation:
             self.outcome.retries.update(error.retries)
             self.outcome.unfinished[session_id] = str(error)
             journal.stop(error.code, str(error))
-            if error.code == BudgetReached.default_code or error.code in FATAL:
+            if error.code in FATAL:
                 raise _Stop(str(error)) from None
+            if error.code == BudgetReached.default_code:  # others finish what they have sent
+                self.outcome.stopped = str(error)
+                return
             self.display.note(f"{session_id} left unfinished: {error}")
             return
         cost_ = session_cost(session, self.prices)
-        await asyncio.to_thread(self.run.publish, session, cost_)
+        await on_disk(self.run.publish, session, cost_)
         self.outcome.finished += 1
         self.display.finished(session, self.exchanges)

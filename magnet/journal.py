@@ -55,6 +55,7 @@ class RunDirectory:
         self.sessions = path / "sessions"
         self.journals = path / "journal"
         self._lock: IO[bytes] | None = None
+        self._timings: IO[bytes] | None = None
 
     def open(self, study_toml: str, provenance: dict[str, Any]) -> None:
         """Creates the directory, or takes up one of the same study.
@@ -93,8 +94,9 @@ class RunDirectory:
 
     def close(self) -> None:
         """Lets other processes have it."""
-        if self._lock is not None:
-            self._lock.close()
+        for file in (self._timings, self._lock):
+            if file is not None:
+                file.close()
 
     def finished(self) -> set[str]:
         """Ids of the finished sessions."""
@@ -129,8 +131,10 @@ class RunDirectory:
 
     def add_timing(self, record: dict[str, Any]) -> None:
         """Appends a line to timings.jsonl."""
-        with (self.path / "timings.jsonl").open("ab") as file:
-            file.write(orjson.dumps(record) + b"\n")
+        if self._timings is None:
+            self._timings = (self.path / "timings.jsonl").open("ab")
+        self._timings.write(orjson.dumps(record) + b"\n")
+        self._timings.flush()
 
 
 class Journal:

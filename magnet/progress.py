@@ -12,6 +12,8 @@ from magnet.session import Session
 
 #: Runs up to so many turns show their text as it comes.
 TALKATIVE = 24
+#: Seconds between updates of the live line.
+LIVE_EVERY = 0.2
 #: Seconds between plain lines.
 PLAIN_EVERY = 15.0
 
@@ -44,7 +46,7 @@ class Display:
     ) -> None:
         self.console, self.meter, self.sessions, self.turns = console, meter, sessions, turns
         self.done, self.done_turns, self.retries = done, done_turns, 0
-        self.started = self.printed = time.monotonic()
+        self.started = self.printed = self.refreshed = time.monotonic()
         self.calls_before = meter.total().calls
         self.live = Progress(
             SpinnerColumn(),
@@ -87,6 +89,11 @@ class Display:
             parts.append(f"{self.retries} retries")
         return ", ".join(parts)
 
+    def _refresh(self) -> None:
+        if self.console.is_terminal and time.monotonic() - self.refreshed > LIVE_EVERY:
+            self.refreshed = time.monotonic()
+            self.live.update(self.task, completed=self.done_turns, state=self._state())
+
     def note(self, text: str) -> None:
         """Prints a line that stays."""
         self.console.print(escape(text), highlight=False, soft_wrap=True)
@@ -96,7 +103,7 @@ class Display:
         self.done_turns += 1
         turn = session.turns[-1]
         self.retries += sum(sum(call.retries.values()) for call in turn.calls)
-        self.live.update(self.task, completed=self.done_turns, state=self._state())
+        self._refresh()
         if self.turns <= TALKATIVE:
             names = ", ".join(t.value for t in turn.techniques) or "no technique"
             seed = session.seed
@@ -116,4 +123,4 @@ class Display:
         """A session is finished."""
         self.done += 1
         self.done_turns += exchanges - len(session.turns)  # turns that will not come
-        self.live.update(self.task, completed=self.done_turns, state=self._state())
+        self._refresh()

@@ -24,6 +24,7 @@ from magnet.estimate import estimate
 from magnet.generate import Generation, Outcome, jobs
 from magnet.journal import RunDirectory
 from magnet.lm import LMSpec, Meter, make_lm, resolve
+from magnet.lm.loop import run_loop
 from magnet.progress import Display, money_text
 from magnet.provenance import provenance, session_provenance, study_toml
 from magnet.seeds import GenerationSeed, SeedFile, load_seeds
@@ -98,7 +99,8 @@ def resolve_models(study: Study, meter: Meter) -> tuple[dict[str, LMSpec], dict[
         spec = study.spec(role)
         key = spec.model_dump_json()
         if key not in asked:
-            asked[key] = resolve(spec, role if role in study.lm else "default")
+            own = "url" in study.lm.get(role, {})
+            asked[key] = resolve(spec, role if own else "default")
         specs[role] = asked[key]
     return specs, {role: make_lm(spec, role, meter) for role, spec in specs.items()}
 
@@ -151,7 +153,7 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
             meter=meter,
             display=display,
         )
-        generation.outcome.finished = total - len(todo)
+        generation.outcome.finished, generation.outcome.sessions = total - len(todo), total
         workers = study.workers or (4 if study.embedded else 64)
 
         async def main() -> Outcome:
@@ -162,15 +164,15 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
 
         with display:
             try:
-                return asyncio.run(main()), meter
+                return run_loop(main()), meter
             except asyncio.CancelledError:
                 raise KeyboardInterrupt from None
     finally:
         directory.close()
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
@@ -198,12 +200,14 @@ def print_estimate(prepared: Prepared, console: Console) -> None:
     sums = [sum(getattr(r, n) for r in rows) for n in ("calls", "input_tokens", "output_tokens")]
     lines.append(["total", *(f"{s:,}" for s in sums), money_text(money)])
     sessions = len(prepared.seeds) * len(prepared.study.methods)
-    title = (
+    console.print(
         f"{prepared.study.name}: {sessions} sessions of {prepared.study.exchanges} exchanges. "
-        "Replies at their token limit, 4 characters a token, no retries."
+        "Replies at their token limit, 4 characters a token, no retries.",
+        highlight=False,
+        soft_wrap=True,
     )
     columns = ["role", "calls", "input tokens", "output tokens", "money"]
-    console.print(_table(title, columns, lines), highlight=False)
+    console.print(_table(columns, lines), highlight=False)
 
 
 def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -> None:
@@ -214,6 +218,7 @@ def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -
 
     total = meter.total()
     if outcome.turns:
+        say("Usage, over all invocations:")
         lines = [
             [
                 role,
@@ -226,7 +231,7 @@ def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -
             for role, u in [*sorted(meter.roles.items()), ("total", total)]
         ]
         columns = ["role", "calls", "failed", "input tokens", "output tokens", "money"]
-        console.print(_table("Usage, over all invocations", columns, lines), highlight=False)
+        console.print(_table(columns, lines), highlight=False)
     if total.unknown:
         say(f"{total.unknown} answers came without token counts; the sums lack theirs.")
     if outcome.retries:
@@ -234,8 +239,8 @@ def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -
         say(f"Retries: {listed}.")
     if outcome.stopped:
         say(f"Stopped: {outcome.stopped}")
-    if outcome.unfinished:
-        say(f"{len(outcome.unfinished)} sessions are unfinished; the same command goes on.")
+    if outcome.left:
+        say(f"{outcome.left} sessions are unfinished; the same command goes on.")
     say(f"{outcome.finished} sessions finished: {out / 'sessions'}")
     say(f"Read them: magnet show {out}   (one session: magnet show {out} 1 --turn 1)")
 
@@ -289,7 +294,7 @@ def reproduce(
         )
         raise typer.Exit(INTERRUPTED) from None
     print_outcome(outcome, meter, folder, console)
-    raise typer.Exit(LEFT if outcome.unfinished or outcome.stopped else FINISHED)
+    raise typer.Exit(LEFT if outcome.left else FINISHED)
 
 
 def main() -> None:

@@ -186,5 +186,6 @@ def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
-        raise UsageError(f"study {source}: {field}: {first['msg']}") from None
+        text = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"study {source}: {field}: {text}") from None
     return study

@@ -5,6 +5,8 @@ caller's DSPy context travels along (asyncio copies the calling thread's context
 """
 
 import asyncio
+import atexit
+import contextlib
 import threading
 from collections.abc import Coroutine
 from functools import cache
@@ -17,7 +19,16 @@ T = TypeVar("T")
 def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="magnet-sync", daemon=True).start()
+    atexit.register(_close, loop)
     return loop
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """Closes what lives on the loop, the HTTP session above all, before the interpreter ends."""
+    closing = asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop)
+    with contextlib.suppress(TimeoutError):
+        closing.result(2)
+    loop.call_soon_threadsafe(loop.stop)
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:

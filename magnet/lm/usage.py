@@ -70,9 +70,12 @@ class Usage:
 
     def add(self, other: "Usage") -> None:
         """Adds other's sums to these."""
-        for name, value in asdict(other).items():
-            if name != "money":
-                setattr(self, name, getattr(self, name) + value)
+        self.calls += other.calls
+        self.failed += other.failed
+        self.unknown += other.unknown
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.cached_tokens += other.cached_tokens
         for currency, sum_ in other.money.items():
             self.money[currency] = self.money.get(currency, 0.0) + sum_
 
@@ -87,6 +90,7 @@ class Meter:
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
+        self.bound = self.budget != Budget()
         self.roles: dict[str, Usage] = {}
 
     def total(self) -> Usage:
@@ -103,7 +107,7 @@ class Meter:
             BudgetReached: it would pass the budget.
         """
         budget = self.budget
-        if budget != Budget():
+        if self.bound:
             spent = self.total()
             tokens = spent.input_tokens + spent.output_tokens
             for name, used, bound in (
