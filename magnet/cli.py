@@ -17,6 +17,8 @@ app = typer.Typer(
 )
 prompts = typer.Typer(no_args_is_help=True, help="Frozen prompt sets.")
 app.add_typer(prompts, name="prompts")
+seeds = typer.Typer(no_args_is_help=True, help="Seeds of sessions.")
+app.add_typer(seeds, name="seeds")
 
 
 @app.command()
@@ -33,6 +35,27 @@ def show(
         show_run(run, console)
     else:
         show_session(find_session(run, session), console, turn)
+
+
+@prompts.command("import")
+def prompts_import(
+    source: Annotated[str, typer.Argument(help="Checkout, zip or URL of the authors' repository.")],
+) -> None:
+    """Install the paper's own prompts, for --prompts authors."""
+    from prompts_frozen.authors import import_prompts
+
+    import_prompts(source, typer.echo)
+
+
+@seeds.command("import")
+def seeds_import(
+    source: Annotated[str, typer.Argument(help="Checkout, zip or URL of the authors' repository.")],
+) -> None:
+    """Install the authors' 450 seeds (GPL-2.0), for seeds = "authors"."""
+    from magnet.seeds import import_seeds
+
+    typer.echo(f"450 seeds (CACTUS data, GPL-2.0) are in {import_seeds(source)}")
+    typer.echo("What is generated from them carries that licence in its provenance.")
 
 
 @prompts.command("lock")

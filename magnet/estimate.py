@@ -6,71 +6,77 @@ from dataclasses import dataclass
 from magnet.lm.usage import cost
 from magnet.seeds import GenerationSeed
 from magnet.study import Study
-from prompts_frozen import Prompt
-from signatures import AGENTS
+from programs import Agent, Client, Counselor
 
 #: Characters a token holds, roughly, in English text.
 CHARS = 4
-#: What an answer is taken for where the study sets no limit, in tokens.
+#: What an answer is taken for where the study leaves the limit to the server, in tokens.
 UNLIMITED = 512
 
 
 @dataclass
 class RoleEstimate:
-    """Calls and tokens of one role; output at its limit, so tokens are upper estimates."""
+    """Calls and tokens of one role; answers at their limit, so tokens are upper estimates."""
 
     role: str
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    money: float | None
-    currency: str
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    money: float | None = None
+    currency: str = ""
+
+
+def _limit(study: Study, role: str) -> int:
+    return study.spec(role).max_tokens or UNLIMITED
+
+
+def _input_tokens(study: Study, seeds: Sequence[GenerationSeed], agent: Agent, turns: int) -> int:
+    """Tokens of all an agent's prompts, over all seeds and turns."""
+    prompt = agent.frozen.prompt
+    reply = _limit(study, "response")
+    said = reply + _limit(study, "client")
+    total = 0
+    for seed in seeds:
+        # Before turn t the history holds t - 1 exchanges; the client also reads the new reply.
+        opening = (len(seed.greeting) + len(seed.opening)) // CHARS
+        history = opening * turns + said * turns * (turns - 1) // 2
+        whole = agent.fidelity.client_sees == "seed"
+        sizes = {
+            "client_information": len(seed.client_information) // CHARS * turns,
+            "reason": len(seed.reason_counseling) // CHARS * turns,
+            "first_utterance": len(seed.opening) // CHARS * turns,
+            "intake_form": len(str(seed.entry) if whole else seed.intake_form) // CHARS * turns,
+            "attitude": len(seed.attitude_instruction) // CHARS * turns,
+            "history": history + (reply * turns if agent.name == "client" else 0),
+            "plan": _limit(study, "planner") * turns,
+            "techniques": 10 * turns,
+        }
+        total += (len(prompt.system or "") + len(prompt.user)) // CHARS * turns
+        for name in prompt.placeholders:
+            total += sizes[name] if name in sizes else _limit(study, name) * turns
+    return total
 
 
 def estimate(
-    study: Study, seeds: Sequence[GenerationSeed], prompts: Mapping[str, Prompt]
+    study: Study,
+    seeds: Sequence[GenerationSeed],
+    counselors: Mapping[str, Counselor],
+    client: Client,
 ) -> list[RoleEstimate]:
     """Calls and tokens by role, if no session ends early and nothing is asked twice.
 
-    Replies are taken at their token limit, tokens as four characters: a prompt grows with the
-    history, which holds two such replies a turn.
+    Answers are taken at their token limit, tokens as four characters.
     """
-    limit = {role: study.spec(role).max_tokens or UNLIMITED for role in AGENTS}
-    turns = study.exchanges
-    said = limit["response"] + limit["client"]
-    opening = sum(len(s.greeting) + len(s.opening) for s in seeds) // CHARS
-    # history before turn t holds t - 1 exchanges; the client also reads the new reply
-    history = opening * turns + len(seeds) * said * turns * (turns - 1) // 2
-    case = sum(len(s.client_information) + len(s.reason_counseling) for s in seeds) // CHARS
-    form = sum(len(s.intake_form) + len(s.attitude_instruction) for s in seeds) // CHARS
-    drafts = (
-        sum(limit[r] for r in ("reflection", "questioning", "solutions"))
-        + limit["normalizing"]
-        + limit["psychoeducation"]
-    )
-    rows = []
-    for role in AGENTS:
-        prompt = prompts[role]
-        fixed = (len(prompt.system or "") + len(prompt.user)) // CHARS
-        calls = len(seeds) * (1 if role == "planner" else turns)
-        extra = {
-            "planner": case + opening,
-            "technique": history + calls * limit["planner"],
-            "response": calls * drafts,
-            "client": history + form * turns + calls * limit["response"],
-        }.get(role, history + case * turns)
-        inputs, outputs = (calls * fixed + extra), calls * limit[role]
-        price = study.spec(role).price
-        money = cost(price, inputs, outputs) if price else None
-        methods = len(study.methods)
-        rows.append(
-            RoleEstimate(
-                role,
-                calls * methods,
-                inputs * methods,
-                outputs * methods,
-                None if money is None else money * methods,
-                price.currency if price else "",
-            )
-        )
-    return rows
+    rows: dict[str, RoleEstimate] = {}
+    for counselor in counselors.values():
+        for agent in [*counselor.predictors(), *client.predictors()]:
+            turns = 1 if agent.name == "planner" else study.exchanges
+            row = rows.setdefault(agent.role, RoleEstimate(agent.role))
+            row.calls += len(seeds) * turns
+            row.input_tokens += _input_tokens(study, seeds, agent, turns)
+            row.output_tokens += len(seeds) * turns * _limit(study, agent.role)
+    for row in rows.values():
+        if price := study.spec(row.role).price:
+            row.money = cost(price, row.input_tokens, row.output_tokens)
+            row.currency = price.currency
+    return list(rows.values())

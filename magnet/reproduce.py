@@ -5,6 +5,7 @@ where it stopped.
 """
 
 import asyncio
+import json
 import logging
 import shutil
 import signal
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import dspy
 import typer
@@ -23,15 +24,13 @@ from magnet.errors import UsageError
 from magnet.estimate import estimate
 from magnet.generate import Generation, Outcome, jobs
 from magnet.journal import RunDirectory
-from magnet.lm import LMSpec, Meter, make_lm, resolve
+from magnet.lm import ROLES, LMSpec, Meter, make_lm, resolve
 from magnet.lm.loop import run_loop
 from magnet.progress import Display, money_text
 from magnet.provenance import provenance, session_provenance, study_toml
 from magnet.seeds import GenerationSeed, SeedFile, load_seeds
 from magnet.study import Study, digest, load_study
-from programs import METHODS, Agent, Client
-from prompts_frozen import Prompt, load_prompts
-from signatures import AGENTS
+from programs import METHODS, Agent, Client, Counselor
 
 #: Exit codes: all sessions finished; some left (faults, budget); bad input; interrupted.
 FINISHED, LEFT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -41,18 +40,49 @@ _TURN_BYTES = 8_000
 
 @dataclass
 class Prepared:
-    """A study whose files are read and checked."""
+    """A study whose files are read and checked, and its programs.
+
+    Attributes:
+        study: the study.
+        file: its seed file.
+        seeds: those it plays.
+        counselors: program of each method.
+        client: the client's program.
+    """
 
     study: Study
     file: SeedFile
     seeds: Sequence[GenerationSeed]
-    prompts: Mapping[str, Prompt]
+    counselors: Mapping[str, Counselor]
+    client: Client
 
     @property
-    def identity(self) -> str:
-        """Hash of all that decides what comes out."""
-        hashes = {role: prompt.sha256 for role, prompt in self.prompts.items()}
-        return digest(self.study.identity(self.file.sha256, hashes))
+    def agents(self) -> list[Agent]:
+        """All agents of all programs."""
+        programs: list[Counselor | Client] = [*self.counselors.values(), self.client]
+        return [agent for program in programs for agent in program.predictors()]
+
+    @property
+    def roles(self) -> list[str]:
+        """The roles in use."""
+        used = {agent.role for agent in self.agents}
+        return [role for role in ROLES if role in used]
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions it plays."""
+        return len(self.seeds) * len(self.counselors)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether any role uses the embedded LM."""
+        return any(self.study.spec(role).url is None for role in self.roles)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides what comes out."""
+        hashes = {agent.name: agent.frozen.prompt.sha256 for agent in self.agents}
+        return self.study.identity(self.file.sha256, hashes, self.roles)
 
 
 def prepare(source: str, settings: Sequence[str]) -> Prepared:
@@ -69,8 +99,13 @@ def prepare(source: str, settings: Sequence[str]) -> Prepared:
             f"{len(file.seeds)} seeds",
             f"--set sessions={len(file.seeds)}",
         )
-    seeds = file.seeds[: study.sessions]
-    return Prepared(study, file, seeds, load_prompts(study.prompts))
+    return Prepared(
+        study,
+        file,
+        file.seeds[: study.sessions],
+        {method: METHODS[method](study.prompts, study.faithful) for method in study.methods},
+        Client(study.prompts, study.faithful),
+    )
 
 
 def check_disk(path: Path, prepared: Prepared) -> None:
@@ -80,8 +115,7 @@ def check_disk(path: Path, prepared: Prepared) -> None:
         UsageError: less is free than the sessions will take.
     """
     study = prepared.study
-    sessions = len(prepared.seeds) * len(study.methods)
-    needed = sessions * (_SESSION_BYTES + _TURN_BYTES * study.exchanges) + 50_000_000
+    needed = prepared.sessions * (_SESSION_BYTES + _TURN_BYTES * study.exchanges) + 50_000_000
     there = next(p for p in (path, *path.resolve().parents) if p.exists())
     free = shutil.disk_usage(there).free
     if free < needed:
@@ -91,16 +125,17 @@ def check_disk(path: Path, prepared: Prepared) -> None:
         )
 
 
-def resolve_models(study: Study, meter: Meter) -> tuple[dict[str, LMSpec], dict[str, dspy.LM]]:
-    """Each agent's model, checked against its server; equal specs are asked once."""
+def resolve_models(
+    study: Study, roles: Sequence[str], meter: Meter
+) -> tuple[dict[str, LMSpec], dict[str, dspy.LM]]:
+    """Each role's model, checked against its server; equal specs are asked once."""
     asked: dict[str, LMSpec] = {}
     specs: dict[str, LMSpec] = {}
-    for role in AGENTS:
+    for role in roles:
         spec = study.spec(role)
         key = spec.model_dump_json()
         if key not in asked:
-            own = "url" in study.lm.get(role, {})
-            asked[key] = resolve(spec, role if own else "default")
+            asked[key] = resolve(spec, study.table_of(role))
         specs[role] = asked[key]
     return specs, {role: make_lm(spec, role, meter) for role, spec in specs.items()}
 
@@ -123,15 +158,15 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
     study = prepared.study
     check_disk(out, prepared)
     meter = Meter(study.budget)
-    specs, lms = resolve_models(study, meter)
-    whole = provenance(study, prepared.file, prepared.prompts, specs)
+    specs, lms = resolve_models(study, prepared.roles, meter)
+    whole = provenance(study, prepared.identity, prepared.file, specs)
     directory = RunDirectory(out)
     directory.open(study_toml(study), whole)
     try:
         meter.load(directory.load_usage())
         done = directory.finished()
         todo = [job for job in jobs(study.methods, prepared.seeds) if job[0] not in done]
-        total = len(prepared.seeds) * len(study.methods)
+        total = prepared.sessions
         display = Display(
             console,
             meter,
@@ -144,17 +179,17 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
             display.note(f"{total - len(todo)} of {total} sessions were finished before.")
         generation = Generation(
             directory,
-            {m: assign(METHODS[m](study.prompts), lms) for m in study.methods},
-            assign(Client(study.prompts), lms),
+            {method: assign(program, lms) for method, program in prepared.counselors.items()},
+            assign(prepared.client, lms),
             exchanges=study.exchanges,
-            random_seed=study.seed,
+            random_seed=study.seed if study.faithful.send_seed else None,
             provenance=session_provenance(whole),
             prices={role: spec.price for role, spec in specs.items()},
             meter=meter,
             display=display,
         )
         generation.outcome.finished, generation.outcome.sessions = total - len(todo), total
-        workers = study.workers or (4 if study.embedded else 64)
+        workers = study.workers or (4 if prepared.embedded else 64)
 
         async def main() -> Outcome:
             loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -182,7 +217,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 def print_estimate(prepared: Prepared, console: Console) -> None:
     """Prints calls and tokens by role, and money where the study gives prices."""
-    rows = estimate(prepared.study, prepared.seeds, prepared.prompts)
+    rows = estimate(prepared.study, prepared.seeds, prepared.counselors, prepared.client)
     money: dict[str, float] = {}
     for row in rows:
         if row.money is not None:
@@ -199,9 +234,9 @@ def print_estimate(prepared: Prepared, console: Console) -> None:
     ]
     sums = [sum(getattr(r, n) for r in rows) for n in ("calls", "input_tokens", "output_tokens")]
     lines.append(["total", *(f"{s:,}" for s in sums), money_text(money)])
-    sessions = len(prepared.seeds) * len(prepared.study.methods)
+    study = prepared.study
     console.print(
-        f"{prepared.study.name}: {sessions} sessions of {prepared.study.exchanges} exchanges. "
+        f"{study.name}: {prepared.sessions} sessions of {study.exchanges} exchanges. "
         "Replies at their token limit, 4 characters a token, no retries.",
         highlight=False,
         soft_wrap=True,
@@ -259,6 +294,19 @@ def reproduce(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key; VALUE is TOML."),
     ] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="The same as --set prompts=...: a prompt set.")
+    ] = None,
+    fidelity: Annotated[
+        str | None, typer.Option(help="The same as --set fidelity=...: paper or released.")
+    ] = None,
+    wire: Annotated[
+        str | None, typer.Option(help="The same as --set lm.default.wire=...: chat or completions.")
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(help="The same as --set lm.default.template=...: llama3 or chatml."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run directory. Default: runs/NAME-HASH, the same for the same study."),
@@ -276,7 +324,14 @@ def reproduce(
     Synthetic text for research only, never for clinical use.
     """
     console = Console()
-    prepared = prepare(study, settings or [])
+    short = {
+        "prompts": prompts,
+        "fidelity": fidelity,
+        "lm.default.wire": wire,
+        "lm.default.template": template,
+    }
+    named = [f"{key}={json.dumps(value)}" for key, value in short.items() if value is not None]
+    prepared = prepare(study, [*named, *(settings or [])])
     if print_:
         sys.stdout.write(study_toml(prepared.study))
         return
@@ -284,7 +339,7 @@ def reproduce(
         print_estimate(prepared, console)
         return
     quiet()
-    folder = out or Path("runs") / f"{prepared.study.name}-{prepared.identity[:8]}"
+    folder = out or Path("runs") / f"{prepared.study.name}-{digest(prepared.identity)[:8]}"
     try:
         outcome, meter = run(prepared, folder, console)
     except KeyboardInterrupt:

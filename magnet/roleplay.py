@@ -6,7 +6,8 @@ import dspy
 
 from magnet.draw import Draw
 from magnet.seeds import GenerationSeed
-from magnet.session import Session, Turn
+from magnet.session import Message, Session, Turn
+from signatures.reading import mentioned_techniques
 
 #: Called with the session after each finished turn, which is its last.
 OnTurn = Callable[[Session], Awaitable[None]]
@@ -43,22 +44,22 @@ async def role_play(
     root = None if random_seed is None else Draw((random_seed, seed.seed_id))
     while len(session.turns) < exchanges and session.end is None:
         draw = root.at(len(session.turns) + 1) if root else None
-        said = await counselor.acall(
-            seed=seed, history=session.history, plan=session.plan, draw=draw
-        )
-        plan = said.get("plan")
+        history = session.history
+        said = await counselor.acall(seed=seed, history=history, plan=session.plan, draw=draw)
+        chosen = said.get("techniques") or []
+        words = chosen if isinstance(chosen, str) else None
+        heard = [*history, Message(role="counselor", message=said.reply)]
+        answer = await client.acall(seed=seed, history=heard, draw=draw)
         turn = Turn(
             candidates=said.get("candidates") or {},
-            techniques=said.get("techniques") or [],
+            techniques=chosen if words is None else mentioned_techniques(words),
+            technique_text=words,
             reply=said.reply,
-            client_reply="",
-            calls=list(said.calls),
+            client_reply=answer.reply,
+            ended=answer.ended,
+            calls=[*said.calls, *answer.calls],
         )
-        heard = session.model_copy(update={"turns": [*session.turns, turn]}).history
-        answer = await client.acall(seed=seed, history=heard, draw=draw)
-        turn.client_reply, turn.ended = answer.reply, answer.ended
-        turn.calls += answer.calls
-        session.plan = plan
+        session.plan = said.get("plan")
         session.turns.append(turn)
         if on_turn is not None:
             await on_turn(session)

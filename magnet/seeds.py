@@ -12,8 +12,15 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from magnet.errors import UsageError
+from magnet.upstream import data_folder, read_source
 
 OURS = "ours"
+AUTHORS = "authors"
+#: The authors' 450 seeds, by the start of their hash.
+AUTHORS_SHA256 = "7085e3bf"
+_AUTHORS_PATH = "dataset/data.json"
+#: Clients in the paper's training, validation and test parts (appendix E).
+SPLIT = (90, 10, 50)
 _Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
@@ -119,7 +126,60 @@ class SeedFile:
 
 
 #: Licences of files that are known by their hash.
-_LICENSES = {"7085e3bf": "GPL-2.0 (CACTUS)"}
+_LICENSES = {AUTHORS_SHA256: "GPL-2.0 (CACTUS)"}
+
+
+def _authors_file() -> Path:
+    return data_folder() / "seeds" / "authors.json"
+
+
+def import_seeds(source: str) -> Path:
+    """Installs the authors' seeds in the user's data folder; a study names them ``authors``.
+
+    Args:
+        source: a checkout of their repository, a zip of it, or the URL of one; or the file.
+
+    Raises:
+        UsageError: the file is missing or is another one.
+    """
+    path = Path(source).expanduser()
+    if path.is_file() and path.suffix == ".json":
+        data = path.read_bytes()
+    else:
+        found = read_source(source, [_AUTHORS_PATH])
+        if _AUTHORS_PATH not in found:
+            raise UsageError(f"import: {source} holds no {_AUTHORS_PATH}")
+        data = found[_AUTHORS_PATH]
+    digest = hashlib.sha256(data).hexdigest()
+    if not digest.startswith(AUTHORS_SHA256):
+        raise UsageError(
+            f"import: the seeds have sha256 {digest[:12]}..., the authors' 450 have "
+            f"{AUTHORS_SHA256}...: it is another file",
+            "A file of your own needs no import: --set \"seeds='PATH'\"",
+        )
+    target = _authors_file()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+    return target
+
+
+def split_by_client(
+    seeds: Sequence[GenerationSeed], sizes: tuple[int, int, int] = SPLIT
+) -> tuple[list[GenerationSeed], list[GenerationSeed], list[GenerationSeed]]:
+    """Training, validation and test seeds, no client in two of them.
+
+    Clients are taken in the order of their first entry. The paper's file has 150; with another
+    number the parts keep the proportion of ``sizes``.
+    """
+    order = list(dict.fromkeys(seed.client_id for seed in seeds))
+    whole = sum(sizes)
+    first = round(len(order) * sizes[0] / whole)
+    second = round(len(order) * (sizes[0] + sizes[1]) / whole)
+    part = {c: (i >= first) + (i >= second) for i, c in enumerate(order)}
+    parts: tuple[list[GenerationSeed], ...] = ([], [], [])
+    for seed in seeds:
+        parts[part[seed.client_id]].append(seed)
+    return parts[0], parts[1], parts[2]
 
 
 def load_seeds(source: str | Path = OURS) -> SeedFile:
@@ -134,12 +194,20 @@ def load_seeds(source: str | Path = OURS) -> SeedFile:
     """
     ours = str(source) == OURS and not Path(OURS).exists()
     path = Path(str(files("magnet"))) / "data" / "seeds.json" if ours else Path(source)
+    if str(source) == AUTHORS and not path.exists():
+        path = _authors_file()
+        if not path.is_file():
+            raise UsageError(
+                "seeds: the authors' seeds are not installed",
+                "Import them: magnet seeds import CHECKOUT_OR_ZIP_OR_URL",
+            )
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise UsageError(
             f"seeds: cannot read {path}: {error.strerror}",
-            "'ours' names the twelve seeds that ship; any other value is the path of a file.",
+            "'ours' names the twelve seeds that ship, 'authors' the imported ones; any other value "
+            "is the path of a file.",
         ) from None
     try:
         entries = orjson.loads(raw)
@@ -167,4 +235,4 @@ def load_seeds(source: str | Path = OURS) -> SeedFile:
         seeds[seed.seed_id] = seed
     sha256 = hashlib.sha256(raw).hexdigest()
     known = "Apache-2.0 (this project)" if ours else _LICENSES.get(sha256[:8])
-    return SeedFile(OURS if ours else str(path), list(seeds.values()), sha256, known)
+    return SeedFile(str(source), list(seeds.values()), sha256, known)

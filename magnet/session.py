@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from magnet.seeds import GenerationSeed
-from signatures import CBTPlan, Technique
+from signatures import CBTPlan, CBTTechnique, FreePlan, Plan, Technique
 
 Role = Literal["counselor", "client"]
 
@@ -51,16 +51,18 @@ class Turn(_Record):
     Attributes:
         candidates: the specialists' drafts by role; empty for methods without specialists.
         techniques: those chosen; empty for methods without a selector.
+        technique_text: the selector's own words, where they are used as they are.
         reply: the counselor's words.
-        client_reply: the client's words; "" where the client left with the mark [/END] alone.
+        client_reply: the client's words; None where the client left with the mark [/END] alone.
         ended: the client ended the session.
         calls: one record an agent.
     """
 
     candidates: dict[str, str] = {}
     techniques: list[Technique] = []
+    technique_text: str | None = None
     reply: str
-    client_reply: str
+    client_reply: str | None
     ended: bool = False
     calls: list[AgentCall]
 
@@ -72,6 +74,12 @@ class RoleUsage(_Record):
     retries: int = 0
     input_tokens: int | None = 0
     output_tokens: int | None = 0
+
+
+def load_plan(data: dict[str, Any]) -> Plan:
+    """A plan from JSON data: typed where its technique is one of the twelve."""
+    typed = data["technique"] in set(CBTTechnique)
+    return (CBTPlan if typed else FreePlan).model_validate(data)
 
 
 def transcript(history: Iterable[Message]) -> str:
@@ -96,7 +104,7 @@ class Session(_Record):
     id: str = "session"
     method: str = "magnet"
     seed: GenerationSeed
-    plan: CBTPlan | None = None
+    plan: Plan | None = None
     turns: list[Turn] = []
     provenance: dict[str, Any] = Field(default_factory=dict)
 
@@ -109,7 +117,7 @@ class Session(_Record):
         ]
         for turn in self.turns:
             messages.append(Message(role="counselor", message=turn.reply))
-            if turn.client_reply:
+            if turn.client_reply is not None:
                 messages.append(Message(role="client", message=turn.client_reply))
         return messages
 
@@ -145,7 +153,7 @@ class Session(_Record):
             "client_id": self.seed.client_id,
             "attitude": self.seed.attitude,
             "end": self.end or "exchanges",
-            "cbt_technique": self.plan.technique.value if self.plan else None,
+            "cbt_technique": str(self.plan.technique) if self.plan else None,
             "cbt_plan": self.plan.plan if self.plan else None,
             "history": [m.model_dump() for m in self.history],
             "turns": [turn.model_dump(mode="json") for turn in self.turns],
@@ -165,8 +173,8 @@ class Session(_Record):
             pydantic.ValidationError: the file is not one of this project's.
         """
         plan = None
-        if data.get("cbt_technique"):
-            plan = CBTPlan(technique=data["cbt_technique"], plan=data["cbt_plan"])
+        if data["cbt_plan"] is not None:
+            plan = load_plan({"technique": data["cbt_technique"], "plan": data["cbt_plan"]})
         return cls(
             id=data["id"],
             method=data["method"],

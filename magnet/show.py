@@ -26,7 +26,7 @@ def _line(console: Console, head: str, text: str, style: str = "") -> None:
 
 
 def _turn(console: Console, number: int, turn: Turn, detail: bool) -> None:
-    chosen = ", ".join(t.value for t in turn.techniques)
+    chosen = turn.technique_text or ", ".join(turn.techniques)
     console.print(
         f"\n[bold]Turn {number}[/bold]  {escape(chosen)}", highlight=False, soft_wrap=True
     )
@@ -57,7 +57,7 @@ def show_session(session: Session, console: Console, turn: int | None = None) ->
         highlight=False,
     )
     if session.plan:
-        _line(console, f"Plan ({session.plan.technique.value})", session.plan.plan)
+        _line(console, f"Plan ({session.plan.technique})", session.plan.plan)
     if turn is None:
         console.print()
         _line(console, "Counselor", seed.greeting)

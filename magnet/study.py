@@ -4,16 +4,26 @@ import difflib
 import hashlib
 import tomllib
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from magnet.errors import UsageError
-from magnet.lm.spec import ROLES, LMSpec, Price, spec_for
+from magnet.lm.spec import PARENTS, ROLES, LMSpec, Price, spec_for
 from magnet.lm.usage import Budget
+from programs import FIDELITIES, METHODS, Fidelity
 
 #: Keys that change where or how fast a run goes, not what comes out: a run directory may be
 #: continued with others.
@@ -22,6 +32,7 @@ _NOT_IDENTITY_LM = ("url", "key_env", "price", "timeout")
 
 _KNOWN: dict[str, Iterable[str]] = {
     "budget": Budget.model_fields,
+    "switches": Fidelity.model_fields,
     "lm": ("default", *ROLES),
     **{f"lm.{role}": LMSpec.model_fields for role in ("default", *ROLES)},
     **{f"lm.{role}.price": Price.model_fields for role in ("default", *ROLES)},
@@ -40,7 +51,8 @@ class Study(BaseModel):
         seed: of the run; all sampling derives from it.
         stages: what to do.
         prompts: the prompt set.
-        fidelity: ``paper`` follows the paper's text.
+        fidelity: ``paper`` follows the paper's text, ``released`` the authors' scripts.
+        switches: single switches of ``programs.fidelity.Fidelity`` that differ from it.
         workers: sessions played at once; 64 unless set, 4 with the embedded LM.
         budget: upper bounds over all invocations of the run.
         lm: tables of LMSpec's keys: ``default`` and one a role.
@@ -56,7 +68,8 @@ class Study(BaseModel):
     seed: int = 0
     stages: list[Literal["generate"]] = ["generate"]
     prompts: str = "ours"
-    fidelity: Literal["paper"] = "paper"
+    fidelity: Literal["paper", "released"] = "paper"
+    switches: dict[str, Any] = {}
     workers: PositiveInt | None = None
     budget: Budget = Budget()
     lm: dict[str, dict[str, Any]] = {}
@@ -64,8 +77,6 @@ class Study(BaseModel):
     @field_validator("methods")
     @classmethod
     def _known_methods(cls, methods: list[str]) -> list[str]:
-        from programs import METHODS
-
         for method in methods:
             if method not in METHODS:
                 raise ValueError(f"there is no method {method!r}{_nearest(method, METHODS)}")
@@ -73,24 +84,49 @@ class Study(BaseModel):
             raise ValueError("a method is named twice")
         return methods
 
+    @model_validator(mode="after")
+    def _known_switches(self) -> "Study":
+        _ = self.faithful  # raises where a switch has a wrong value
+        return self
+
+    @cached_property
+    def faithful(self) -> Fidelity:
+        """The fidelity with the study's own switches."""
+        return Fidelity.model_validate(FIDELITIES[self.fidelity].model_dump() | self.switches)
+
     def spec(self, role: str) -> LMSpec:
         """A role's model."""
-        return spec_for(role, self.lm)
+        usual = self.faithful.technique_lm() if role == "technique" else {}
+        return spec_for(role, self.lm, usual)
 
-    @property
-    def embedded(self) -> bool:
-        """Whether any role uses the embedded LM."""
-        return any(self.spec(role).url is None for role in ROLES)
+    def table_of(self, role: str) -> str:
+        """The ``[lm.*]`` table a role's URL comes from."""
+        for name in (role, PARENTS.get(role, role)):
+            if "url" in self.lm.get(name, {}):
+                return name
+        return "default"
 
-    def identity(self, seeds_sha256: str, prompt_hashes: dict[str, str]) -> dict[str, Any]:
-        """All that decides what comes out: the same identity, the same run directory."""
+    def identity(
+        self, seeds_sha256: str, prompt_hashes: dict[str, str], roles: Iterable[str]
+    ) -> dict[str, Any]:
+        """All that decides what comes out: the same identity, the same run directory.
+
+        Args:
+            seeds_sha256: hash of the seed file.
+            prompt_hashes: of the prompts in use, by agent.
+            roles: in use.
+        """
         data = self.model_dump(mode="json", exclude=set(NOT_IDENTITY) | {"lm", "seeds", "prompts"})
         models = {
             role: self.spec(role).model_dump(mode="json", exclude=set(_NOT_IDENTITY_LM))
-            for role in ROLES
-            if role != "judge"
+            for role in roles
         }
-        return data | {"seeds": seeds_sha256, "prompts": prompt_hashes, "models": models}
+        return data | {
+            "switches": self.faithful.model_dump(),
+            "seeds": seeds_sha256,
+            "prompts": prompt_hashes,
+            "models": models,
+        }
 
 
 def digest(identity: dict[str, Any]) -> str:

@@ -1,10 +1,39 @@
-"""Agents composed: the counselor and the client."""
+"""Agents composed: the generation systems and the client."""
+
+from collections.abc import Callable
+from functools import partial
 
 from programs.agent import Agent, AgentError
+from programs.baselines import CactusCounselor, SingleCounselor
 from programs.client import Client
+from programs.counselor import Counselor
+from programs.fidelity import FIDELITIES, PAPER, RELEASED, Fidelity
 from programs.magnet_counselor import MagnetCounselor
 
-#: Generation systems by the name a study's ``methods`` uses.
-METHODS = {"magnet": MagnetCounselor}
+#: Generation systems by the name a study's ``methods`` uses; called with prompts and fidelity.
+METHODS: dict[str, Callable[[str, Fidelity], Counselor]] = {
+    "magnet": MagnetCounselor,
+    "magnet-c": partial(MagnetCounselor, planner=False),
+    "magnet-t": partial(MagnetCounselor, technique=False),
+    "magnet-c-t": partial(MagnetCounselor, planner=False, technique=False),
+    "psych8k": partial(SingleCounselor, "psych8k"),
+    "cactus": CactusCounselor,
+    "tuned-magnet": partial(SingleCounselor, "tuned-magnet"),
+    "tuned-cactus": partial(SingleCounselor, "tuned-cactus"),
+    "tuned-psych8k": partial(SingleCounselor, "tuned-psych8k"),
+}
 
-__all__ = ["METHODS", "Agent", "AgentError", "Client", "MagnetCounselor"]
+__all__ = [
+    "FIDELITIES",
+    "METHODS",
+    "PAPER",
+    "RELEASED",
+    "Agent",
+    "AgentError",
+    "CactusCounselor",
+    "Client",
+    "Counselor",
+    "Fidelity",
+    "MagnetCounselor",
+    "SingleCounselor",
+]

@@ -13,21 +13,26 @@ from magnet.draw import Draw
 from magnet.lm import Call
 from magnet.lm.sync import run_sync
 from magnet.session import AgentCall
+from programs.fidelity import PAPER, Fidelity
 from prompts_frozen import FrozenAdapter, Prompt, load_prompts
-from signatures import AGENTS, CBTPlan, Technique
-from signatures.reading import (
-    Reader,
-    read_client,
-    read_counselor,
-    read_plan,
-    read_techniques,
-)
+from signatures import AGENTS, ROLE_OF, CBTPlan, Technique, reading, released
+from signatures.reading import Reader
 
-READERS: dict[str, Reader] = {
-    "planner": read_plan,
-    "technique": read_techniques,
-    "client": read_client,
-}
+
+def reader_for(name: str, fidelity: Fidelity) -> Reader:
+    """How an agent's completions are read."""
+    role = ROLE_OF.get(name, name)
+    typed, words = fidelity.answers == "typed", fidelity.clean_up == "words"
+    if role == "planner":
+        return reading.read_plan if typed else released.read_plan
+    if role == "technique":
+        return reading.read_techniques if typed else released.read_techniques
+    if role == "client":
+        return reading.read_client if words else released.read_client
+    if words:
+        return reading.read_counselor
+    return released.read_psych8k if name.endswith("psych8k") else released.read_counselor
+
 
 # "uniqueItems" is left out: vLLM's grammar compiler refuses it. A duplicate is asked again.
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -89,8 +94,9 @@ class Agent(dspy.Predict):
     is asked again with the same one, after a pause, so that faults change no text.
 
     Args:
-        role: a role of ``signatures.AGENTS``.
+        name: an agent of ``signatures.AGENTS``.
         prompt: its frozen prompt; that of the set ``ours`` unless given.
+        fidelity: how its answers are read.
         tries: how many replies may be unreadable before it gives up.
         faults: how many faults of server and network it bears for one answer.
         pause: seconds before the first repetition after a fault; doubled each time, at most 30.
@@ -98,23 +104,29 @@ class Agent(dspy.Predict):
 
     def __init__(
         self,
-        role: str,
+        name: str,
         prompt: Prompt | None = None,
         *,
+        fidelity: Fidelity = PAPER,
         tries: int = 5,
         faults: int = 7,
         pause: float = 0.5,
     ) -> None:
-        super().__init__(AGENTS[role])
-        self.role, self.tries, self.faults, self.pause = role, tries, faults, pause
+        super().__init__(AGENTS[name])
+        self.name, self.role = name, ROLE_OF.get(name, name)
+        self.fidelity = fidelity
+        self.tries, self.faults, self.pause = tries, faults, pause
+        schema = SCHEMAS.get(self.role)
+        if fidelity.answers == "text":
+            self.tries, schema = 1, None  # the scripts neither constrain nor ask again
         self.frozen = FrozenAdapter(
-            prompt or load_prompts()[role], READERS.get(role, read_counselor), SCHEMAS.get(role)
+            prompt or load_prompts()[name], reader_for(name, fidelity), schema
         )
 
     @property
     def tuned(self) -> bool:
         """Whether an optimiser has changed it."""
-        return bool(self.demos) or self.signature.instructions != AGENTS[self.role].instructions
+        return bool(self.demos) or self.signature.instructions != AGENTS[self.name].instructions
 
     async def aforward(self, draw: Draw | None = None, **inputs: Any) -> dspy.Prediction:
         """Asks until an answer is read.
@@ -139,7 +151,8 @@ class Agent(dspy.Predict):
                     answer = await super().aforward(config={"seed": seed} if draw else {}, **inputs)
                 break
             except AdapterParseError as error:
-                code, detail = "malformed", f"{error.message}: {error.lm_response[:200]!r}"
+                reason = str(error.__cause__ or error.message).splitlines()[0]
+                code, detail = "malformed", f"{reason}: {error.lm_response[:200]!r}"
                 final = retries[code] + 1 >= self.tries
             except LMError as error:
                 code, detail = error.code, error.message

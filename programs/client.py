@@ -10,6 +10,7 @@ from magnet.lm.sync import run_sync
 from magnet.seeds import GenerationSeed
 from magnet.session import Message, transcript
 from programs.agent import Agent
+from programs.fidelity import PAPER, Fidelity
 from prompts_frozen import load_prompts
 
 
@@ -18,11 +19,13 @@ class Client(dspy.Module):
 
     Args:
         prompts: a prompt set.
+        fidelity: what it sees and how it is read.
     """
 
-    def __init__(self, prompts: str = "ours") -> None:
+    def __init__(self, prompts: str = "ours", fidelity: Fidelity = PAPER) -> None:
         super().__init__()
-        self.client = Agent("client", load_prompts(prompts)["client"])
+        self.fidelity = fidelity
+        self.client = Agent("client", load_prompts(prompts)["client"], fidelity=fidelity)
 
     async def aforward(
         self, seed: GenerationSeed, history: Sequence[Message], draw: Draw | None = None
@@ -35,10 +38,10 @@ class Client(dspy.Module):
         Raises:
             AgentError: the agent gave up.
         """
+        form = self.fidelity.client_sees == "form"
         said = await self.client.acall(
-            intake_form=seed.intake_form,
-            attitude=seed.attitude,
-            attitude_instruction=seed.attitude_instruction,
+            intake_form=seed.intake_form if form else str(seed.entry),
+            attitude=f"{seed.attitude}: {seed.attitude_instruction}",
             history=transcript(history),
             draw=draw,
         )

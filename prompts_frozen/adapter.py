@@ -58,6 +58,8 @@ class FrozenAdapter(dspy.Adapter):
             for k in ("temperature", "max_tokens", "top_p", "seed", "stop")
             if k in options
         }
+        if (raw := self.prompt.render_raw(inputs)) is not None:
+            options["raw_prompt"] = raw
         if self.schema is not None:
             known["response_format"] = {
                 "type": "json_schema",

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,12 @@ from magnet.errors import UsageError
 
 _PARTS = re.compile(
     r"(?:\[\[system\]\]\n(?P<system>.*?)\n)?\[\[user\]\]\n(?P<user>.*)\n", re.DOTALL
+)
+_HEAD = r"<\|start_header_id\|>{}<\|end_header_id\|>"
+_LLAMA3 = re.compile(
+    rf"{_HEAD.format('system')}\n\n(?P<system>.*?)<\|eot_id\|>"
+    rf"{_HEAD.format('user')}\n\n(?P<user>.*)<\|eot_id\|>{_HEAD.format('assistant')}\s*",
+    re.DOTALL,
 )
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
@@ -25,16 +31,19 @@ class Prompt:
     """One agent's frozen prompt.
 
     Attributes:
-        name: the agent's role.
+        name: the agent.
         system: template of the system part, None where the prompt has none.
         user: template of the user part.
         sha256: hash of the file's bytes.
+        raw: the whole file as a template, where it is written for the completions wire with
+            Llama-3's special tokens; there it is sent as it stands.
     """
 
     name: str
     system: str | None
     user: str
     sha256: str
+    raw: str | None = None
 
     @classmethod
     def parse(cls, name: str, data: bytes) -> "Prompt":
@@ -57,10 +66,36 @@ class Prompt:
             )
         return cls(name, match["system"], match["user"], hashlib.sha256(data).hexdigest())
 
+    @classmethod
+    def parse_released(cls, name: str, data: bytes, rename: Mapping[str, str]) -> "Prompt":
+        """Reads a prompt file of the authors.
+
+        Llama-3's special tokens part system and user; without them the whole file is the user
+        part.
+
+        Args:
+            name: the agent it is for.
+            data: the file.
+            rename: their placeholders' names -> those of the agent's signature.
+        """
+        text = _PLACEHOLDER.sub(lambda m: "{" + rename.get(m[1], m[1]) + "}", data.decode("utf-8"))
+        sha256 = hashlib.sha256(data).hexdigest()
+        if match := _LLAMA3.fullmatch(text):
+            return cls(name, match["system"], match["user"], sha256, raw=text)
+        return cls(name, None, text, sha256)
+
     @cached_property
     def placeholders(self) -> frozenset[str]:
         """Names in braces, over both parts."""
         return frozenset(_PLACEHOLDER.findall((self.system or "") + self.user))
+
+    def without(self, *inputs: str) -> "Prompt":
+        """The prompt less the paragraphs of its user part that show these inputs."""
+        gone = {f"{{{name}}}" for name in inputs if name in self.placeholders}
+        if not gone:
+            return self
+        kept = [p for p in self.user.split("\n\n") if not any(mark in p for mark in gone)]
+        return replace(self, user="\n\n".join(kept), raw=None)
 
     def render(self, inputs: Mapping[str, Any]) -> tuple[str | None, str]:
         """System and user text, with every placeholder replaced in a single pass.
@@ -71,9 +106,13 @@ class Prompt:
         Raises:
             KeyError: an input the prompt names is missing.
         """
+        system = None if self.system is None else self._fill(self.system, inputs)
+        return system, self._fill(self.user, inputs)
 
-        def value(match: re.Match[str]) -> str:
-            return as_text(inputs[match[1]])
+    def render_raw(self, inputs: Mapping[str, Any]) -> str | None:
+        """The whole prompt as its file has it, special tokens and all; None where it has none."""
+        return None if self.raw is None else self._fill(self.raw, inputs)
 
-        system = None if self.system is None else _PLACEHOLDER.sub(value, self.system)
-        return system, _PLACEHOLDER.sub(value, self.user)
+    @staticmethod
+    def _fill(template: str, inputs: Mapping[str, Any]) -> str:
+        return _PLACEHOLDER.sub(lambda match: as_text(inputs[match[1]]), template)

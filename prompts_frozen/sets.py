@@ -8,6 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from magnet.errors import UsageError
+from magnet.upstream import data_folder
+from prompts_frozen import authors
 from prompts_frozen.prompt import Prompt
 from signatures import AGENTS
 
@@ -62,12 +64,15 @@ def load_prompts(name: str = "ours") -> Mapping[str, Prompt]:
     """A prompt set by role, each checked against the lock and its agent's signature.
 
     Args:
-        name: ``ours`` or the path of a folder with prompt files and their lock.
+        name: ``ours``, ``authors`` (imported by the user), or the path of a folder with prompt
+            files and their lock.
 
     Raises:
         UsageError: a prompt differs from its lock, is missing, or names an input that its
             signature does not have.
     """
+    if name == authors.NAME:
+        return _load_authors()
     folder = folder_of(name)
     where = "" if name == "ours" else f" {name}"
     relock = f"If the change is meant, run: magnet prompts lock{where}"
@@ -89,4 +94,22 @@ def load_prompts(name: str = "ours") -> Mapping[str, Prompt]:
             )
         _check(prompt)
         prompts[role] = prompt
+    return prompts
+
+
+def _load_authors() -> Mapping[str, Prompt]:
+    folder, locked = data_folder() / "prompts" / authors.NAME, authors.hashes()
+    prompts = {}
+    for agent, stem in authors.FILES.items():
+        path = f"prompts/{stem}.txt"
+        get = "Import them: magnet prompts import CHECKOUT_OR_ZIP_OR_URL of the authors' repository"
+        if not (folder / path).is_file():
+            raise UsageError("the authors' prompts are not installed", get)
+        prompt = Prompt.parse_released(
+            agent, (folder / path).read_bytes(), authors.rename_for(agent)
+        )
+        if prompt.sha256 != locked[path]:
+            raise UsageError(f"prompt {agent!r} differs from its lock: {folder / path}", get)
+        _check(prompt)
+        prompts[agent] = prompt
     return prompts

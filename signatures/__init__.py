@@ -5,17 +5,23 @@ import dspy
 from signatures.client import BeClient
 from signatures.counselor import (
     ChooseTechniques,
+    ChooseTechniquesUnplanned,
     Educate,
     Normalize,
     PlanSession,
     Question,
     Reflect,
     Respond,
+    RespondCactus,
+    RespondFreely,
+    RespondPsych8k,
+    RespondToPlan,
+    RespondTuned,
     Solve,
 )
-from signatures.types import CBTPlan, CBTTechnique, Technique, Techniques
+from signatures.types import CBTPlan, CBTTechnique, FreePlan, Plan, Technique, Techniques
 
-#: Every agent's signature by the name of its role.
+#: Every agent's signature by the agent's name, which its frozen prompt bears too.
 AGENTS: dict[str, type[dspy.Signature]] = {
     "planner": PlanSession,
     "reflection": Reflect,
@@ -24,8 +30,25 @@ AGENTS: dict[str, type[dspy.Signature]] = {
     "normalizing": Normalize,
     "psychoeducation": Educate,
     "technique": ChooseTechniques,
+    "technique-unplanned": ChooseTechniquesUnplanned,
     "response": Respond,
+    "response-to-plan": RespondToPlan,
+    "response-free": RespondFreely,
+    "cactus": RespondCactus,
+    "psych8k": RespondPsych8k,
+    "tuned-magnet": RespondTuned,
+    "tuned-cactus": RespondTuned,
+    "tuned-psych8k": RespondPsych8k,
     "client": BeClient,
+}
+
+#: The role an agent fills where it is not its name: whose model it uses, whose usage it counts as.
+ROLE_OF: dict[str, str] = {
+    "technique-unplanned": "technique",
+    "response-to-plan": "response",
+    "response-free": "response",
+    "cactus": "response",
+    "psych8k": "response",
 }
 
 #: The specialists' role names with the technique each stands for, in the order of the paper.
@@ -39,18 +62,12 @@ SPECIALISTS: dict[str, Technique] = {
 
 __all__ = [
     "AGENTS",
+    "ROLE_OF",
     "SPECIALISTS",
-    "BeClient",
     "CBTPlan",
     "CBTTechnique",
-    "ChooseTechniques",
-    "Educate",
-    "Normalize",
-    "PlanSession",
-    "Question",
-    "Reflect",
-    "Respond",
-    "Solve",
+    "FreePlan",
+    "Plan",
     "Technique",
     "Techniques",
 ]

@@ -10,8 +10,7 @@ class BeClient(dspy.Signature):
     """
 
     intake_form: str = dspy.InputField(desc="the client's background and concern")
-    attitude: str = dspy.InputField(desc="positive, neutral or negative")
-    attitude_instruction: str = dspy.InputField(desc="how that attitude shows")
+    attitude: str = dspy.InputField(desc="positive, neutral or negative, and how that shows")
     history: str = dspy.InputField(desc="the session so far, one line a message")
-    reply: str = dspy.OutputField(desc="the client's next reply, a single turn")
+    reply: str | None = dspy.OutputField(desc="the client's next reply, a single turn")
     ended: bool = dspy.OutputField(desc="whether the client ends the session with this reply")

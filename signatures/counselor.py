@@ -1,4 +1,7 @@
-"""What each agent of the counselor is asked and answers (paper, section 3 and appendix A)."""
+"""What each agent of the counselors is asked and answers (paper, section 3 and appendix A).
+
+An input that a fidelity leaves out is None; the paragraph that would show it leaves the prompt.
+"""
 
 import dspy
 
@@ -9,7 +12,7 @@ class PlanSession(dspy.Signature):
     """Choose the CBT technique that suits this client and plan the session around it."""
 
     client_information: str = dspy.InputField(desc="who the client is")
-    reason: str = dspy.InputField(desc="why the client seeks counselling")
+    reason: str | None = dspy.InputField(desc="why the client seeks counselling")
     first_utterance: str = dspy.InputField(desc="the client's opening words")
     plan: CBTPlan = dspy.OutputField(desc="the technique and a step-by-step plan for the session")
 
@@ -18,7 +21,7 @@ class _Specialist(dspy.Signature):
     """Base of the five specialists: same inputs, one candidate reply each."""
 
     client_information: str = dspy.InputField(desc="who the client is")
-    reason: str = dspy.InputField(desc="why the client seeks counselling")
+    reason: str | None = dspy.InputField(desc="why the client seeks counselling")
     history: str = dspy.InputField(desc="the session so far, one line a message")
     reply: str = dspy.OutputField(desc="the counselor's next reply, a single turn")
 
@@ -54,13 +57,67 @@ class ChooseTechniques(dspy.Signature):
     techniques: Techniques = dspy.OutputField(desc="one to five different techniques")
 
 
-class Respond(dspy.Signature):
-    """Merge the specialists' candidates into one reply that uses the chosen techniques."""
+class ChooseTechniquesUnplanned(dspy.Signature):
+    """Choose the techniques for the counselor's next reply, without a plan (MAGneT-C).
+
+    A session first explores, then normalizes, then works on solutions.
+    """
+
+    history: str = dspy.InputField(desc="the session so far, one line a message")
+    techniques: Techniques = dspy.OutputField(desc="one to five different techniques")
+
+
+class _Merge(dspy.Signature):
+    """Base of the response generators: five candidates in, one reply out."""
 
     reflection: str = dspy.InputField(desc="candidate of the reflection specialist")
     questioning: str = dspy.InputField(desc="candidate of the questioning specialist")
     solutions: str = dspy.InputField(desc="candidate of the solutions specialist")
     normalizing: str = dspy.InputField(desc="candidate of the normalizing specialist")
     psychoeducation: str = dspy.InputField(desc="candidate of the psycho-education specialist")
+    reply: str = dspy.OutputField(desc="the counselor's next reply, a single turn")
+
+
+class Respond(_Merge):
+    """Merge the specialists' candidates into one reply that uses the chosen techniques."""
+
     techniques: Techniques = dspy.InputField(desc="the techniques to use")
+
+
+class RespondToPlan(_Merge):
+    """Merge the specialists' candidates into one reply that follows the plan (MAGneT-T)."""
+
+    plan: CBTPlan = dspy.InputField(desc="the session's plan")
+    history: str | None = dspy.InputField(desc="the session so far, one line a message")
+
+
+class RespondFreely(_Merge):
+    """Merge what fits of the specialists' candidates into one reply (MAGneT-C-T)."""
+
+    history: str | None = dspy.InputField(desc="the session so far, one line a message")
+
+
+class RespondCactus(dspy.Signature):
+    """Give the counselor's next reply, following the plan (CACTUS)."""
+
+    client_information: str | None = dspy.InputField(desc="who the client is")
+    reason: str | None = dspy.InputField(desc="why the client seeks counselling")
+    plan: CBTPlan = dspy.InputField(desc="the session's plan")
+    history: str = dspy.InputField(desc="the session so far, one line a message")
+    reply: str = dspy.OutputField(desc="the counselor's next reply, a single turn")
+
+
+class RespondPsych8k(dspy.Signature):
+    """Answer as a counselor, from the session alone (Psych8k)."""
+
+    history: str = dspy.InputField(desc="the session so far, one line a message")
+    reply: str = dspy.OutputField(desc="the counselor's next reply, a single turn")
+
+
+class RespondTuned(dspy.Signature):
+    """Give the counselor's next reply; the model was fine-tuned to do so (appendix E)."""
+
+    client_information: str = dspy.InputField(desc="who the client is")
+    reason: str = dspy.InputField(desc="why the client seeks counselling")
+    history: str = dspy.InputField(desc="the session so far, one line a message")
     reply: str = dspy.OutputField(desc="the counselor's next reply, a single turn")

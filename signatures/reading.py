@@ -80,12 +80,12 @@ def read_counselor(text: str) -> dict[str, Any]:
 def read_client(text: str) -> dict[str, Any]:
     """Outputs of the client: ``reply`` without the mark [/END], and ``ended``.
 
-    A reply that is nothing but the mark ends the session without words: ``reply`` is "".
+    A reply that is nothing but the mark ends the session without words: ``reply`` is None.
     """
     ended = bool(_END.search(text))
     rest = _END.sub(" ", text)
     if ended and not re.search(r"\w", _LABELS.sub("", rest.strip())):
-        return {"reply": "", "ended": True}
+        return {"reply": None, "ended": True}
     return {"reply": clean_reply(rest, "client"), "ended": ended}
 
 
@@ -161,6 +161,11 @@ _MENTION = re.compile(
 )
 
 
+def mentioned_techniques(text: str) -> list[Technique]:
+    """The techniques a text mentions, each once, in the order of their first mention."""
+    return list(dict.fromkeys(_SYNONYMS[_squeeze(m)] for m in _MENTION.findall(text)))
+
+
 def read_techniques(text: str) -> dict[str, Any]:
     """Outputs of the technique selector: ``techniques``.
 
@@ -174,8 +179,7 @@ def read_techniques(text: str) -> dict[str, Any]:
         parts = re.split(r"[,;+/&\n]|\band\b", re.sub(r"[\[\]\"'`*]", " ", body))
         items = [item for p in parts if (item := re.sub(r"^[\s\d.)•-]+|[\s.]+$", "", p))]
         if any(len(item.split()) > 3 for item in items):
-            items = list(dict.fromkeys(_squeeze(m) for m in _MENTION.findall(body)))
-            items = list(dict.fromkeys(_SYNONYMS[i].value for i in items))
+            items = [technique.value for technique in mentioned_techniques(body)]
     unknown = [item for item in items if _squeeze(item) not in _SYNONYMS]
     if unknown:
         raise ValueError(f"unknown technique {unknown[0]!r}")

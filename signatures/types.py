@@ -33,16 +33,32 @@ class CBTTechnique(StrEnum):
     SYSTEMATIC_EXPOSURE = "Systematic Exposure"
 
 
-class CBTPlan(BaseModel):
-    """The plan of one session, written at its start: a CBT technique and how to use it."""
+class Plan(BaseModel):
+    """The plan of one session, written at its start: a technique and how to use it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    technique: str
+    plan: str
+
+
+class CBTPlan(Plan):
+    """A plan whose technique is one of the twelve."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)
 
     technique: CBTTechnique
     plan: str = Field(min_length=1)
 
     def __str__(self) -> str:
         return f"Technique: {self.technique.value}\n{self.plan}"
+
+
+class FreePlan(Plan):
+    """A plan in the planner's own words (fidelity ``released``); agents see the plan alone."""
+
+    def __str__(self) -> str:
+        return self.plan
 
 
 def _no_duplicates(techniques: list[Technique]) -> list[Technique]:

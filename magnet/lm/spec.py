@@ -1,9 +1,10 @@
 """What a study says about a language model."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 
 #: The roles that can each have a model of their own; unset ones take ``default``.
 ROLES = (
@@ -17,7 +18,13 @@ ROLES = (
     "response",
     "client",
     "judge",
+    "tuned-magnet",
+    "tuned-cactus",
+    "tuned-psych8k",
 )
+
+#: Roles whose unset keys come from another role's table before those of ``default``.
+PARENTS = {"tuned-magnet": "response", "tuned-cactus": "response", "tuned-psych8k": "response"}
 
 #: What a role does not take over from ``default`` once it names a URL of its own: a key, above
 #: all, must not reach another server.
@@ -55,6 +62,7 @@ class LMSpec(BaseModel):
         wire: ``chat`` posts messages, ``completions`` posts the prompt with ``template``'s
             special tokens.
         key_env: name of the environment variable that holds the key.
+        max_tokens: of an answer; 0 leaves the limit to the server.
         timeout: seconds a call may take.
         structured: ask the server to constrain typed answers to their JSON schema.
         extra: further fields of the request body, as the server names them.
@@ -67,7 +75,7 @@ class LMSpec(BaseModel):
     wire: Literal["chat", "completions"] = "chat"
     template: Literal["llama3", "chatml"] | None = None
     temperature: float = Field(default=0.7, ge=0, le=2)
-    max_tokens: PositiveInt | None = 512
+    max_tokens: NonNegativeInt = 512
     top_p: float | None = Field(default=None, gt=0, le=1)
     min_p: float | None = Field(default=None, ge=0, le=1)
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -80,16 +88,29 @@ class LMSpec(BaseModel):
         """The sampling fields of a request body, unset ones left out."""
         fields = {
             "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
             "top_p": self.top_p,
             "min_p": self.min_p,
         }
+        fields["max_tokens"] = self.max_tokens or None
         return {k: v for k, v in fields.items() if v is not None} | self.extra
 
 
-def spec_for(role: str, tables: dict[str, dict[str, Any]]) -> LMSpec:
-    """A role's model from a study's ``[lm.*]`` tables: its own keys over those of ``default``."""
-    default, own = tables.get("default", {}), tables.get(role, {})
-    if "url" in own:
-        default = {k: v for k, v in default.items() if k not in CONNECTION}
-    return LMSpec.model_validate({**default, **own})
+def spec_for(
+    role: str, tables: Mapping[str, dict[str, Any]], usual: Mapping[str, Any] | None = None
+) -> LMSpec:
+    """A role's model from a study's ``[lm.*]`` tables: its own keys over those of ``default``.
+
+    Args:
+        role: the role.
+        tables: the study's.
+        usual: what the role's keys are unless its own table says otherwise.
+    """
+    merged: dict[str, Any] = {}
+    for name in ("default", PARENTS.get(role, role), role):
+        own = tables.get(name, {})
+        if "url" in own and name != "default":
+            merged = {k: v for k, v in merged.items() if k not in CONNECTION}
+        if name == role:
+            merged |= usual or {}
+        merged |= own
+    return LMSpec.model_validate(merged)

@@ -65,22 +65,26 @@ def encode(request: Request, wire: str, template: str | None, structured: bool) 
     """The body of a call.
 
     The seed travels as ``seed``; a JSON schema as ``response_format``, which OpenAI, vLLM and
-    llama.cpp take alike.
+    llama.cpp take alike. A prompt written with Llama-3's special tokens (extension
+    ``raw_prompt``) goes out as it stands where wire and template are the ones it is for.
     """
     config = request.config
     turns: Turns = [] if request.system is None else [("system", _text(request.system))]
     turns += [(message.role, _text(message.parts)) for message in request.messages]
     body: dict[str, Any] = {"model": request.model}
+    extensions = dict(config.extensions or {})
     if wire == "chat":
         body["messages"] = [{"role": role, "content": text} for role, text in turns]
     else:
-        body["prompt"] = TEMPLATES[template or ""](turns)
+        raw = extensions.get("raw_prompt") if template == "llama3" else None
+        body["prompt"] = raw or TEMPLATES[template or ""](turns)
     for name in ("temperature", "max_tokens", "top_p", "seed"):
         if (value := getattr(config, name)) is not None:
-            body[name] = value
+            body[name] = int(value) if value == int(value) else value
     if config.stop:
         body["stop"] = list(config.stop)
-    body |= config.extensions or {}
+    extensions.pop("raw_prompt", None)
+    body |= extensions
     if structured and (schema := config.response_format):
         named = {k: schema[k] for k in ("name", "schema", "strict") if k in schema}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
