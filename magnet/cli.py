@@ -37,6 +37,36 @@ def show(
         show_session(find_session(run, session), console, turn)
 
 
+@app.command()
+def compare(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print what each method's sessions took: messages, tokens, calls, money, time."""
+    from magnet.compare import compare as rows_of
+    from magnet.tables import print_compare
+
+    print_compare(rows_of(run), as_json)
+
+
+@app.command()
+def doctor(
+    study: Annotated[str, typer.Argument(help="A study's TOML file or name.")] = "demo",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the run would go.")] = Path("runs"),
+) -> None:
+    """Check a study's servers, models, keys, prompts, seeds and disk; spends nothing."""
+    from magnet.doctor import examine
+
+    failed = 0
+    for passed, text in examine(study, settings or [], out):
+        typer.echo(f"{'ok     ' if passed else 'PROBLEM'} {text}")
+        failed += not passed
+    raise typer.Exit(2 if failed else 0)
+
+
 @prompts.command("import")
 def prompts_import(
     source: Annotated[str, typer.Argument(help="Checkout, zip or URL of the authors' repository.")],

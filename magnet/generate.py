@@ -188,7 +188,7 @@ class Generation:
                 return
             self.display.note(f"{session_id} left unfinished: {error}")
             return
-        cost_ = session_cost(session, self.prices)
-        await on_disk(self.run.publish, session, cost_)
+        session.cost = session_cost(session, self.prices) or None
+        await on_disk(self.run.publish, session)
         self.outcome.finished += 1
         self.display.finished(session, self.exchanges)

@@ -111,10 +111,10 @@ class RunDirectory:
         """
         return Journal.open(self.journals / f"{session.id}.jsonl", session)
 
-    def publish(self, session: Session, cost: dict[str, float] | None = None) -> Path:
+    def publish(self, session: Session) -> Path:
         """Writes the finished session and drops its journal."""
         path = self.sessions / f"{session.id}.json"
-        write_atomically(path, orjson.dumps(session.to_json(cost), option=_PRETTY))
+        write_atomically(path, orjson.dumps(session.to_json(), option=_PRETTY))
         (self.journals / f"{session.id}.jsonl").unlink(missing_ok=True)
         return path
 

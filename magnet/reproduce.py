@@ -18,7 +18,6 @@ from typing import Annotated, Any
 import dspy
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from magnet.errors import UsageError
 from magnet.estimate import estimate
@@ -30,12 +29,35 @@ from magnet.progress import Display, money_text
 from magnet.provenance import provenance, session_provenance, study_toml
 from magnet.seeds import GenerationSeed, SeedFile, load_seeds
 from magnet.study import Study, digest, load_study
+from magnet.tables import print_table
 from programs import METHODS, Agent, Client, Counselor
 
 #: Exit codes: all sessions finished; some left (faults, budget); bad input; interrupted.
 FINISHED, LEFT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _SESSION_BYTES = 12_000
 _TURN_BYTES = 8_000
+
+
+def make_programs(study: Study) -> tuple[dict[str, Counselor], Client]:
+    """The program of each of the study's methods, and the client's.
+
+    Raises:
+        UsageError: a prompt is not as locked.
+    """
+    counselors = {m: METHODS[m](study.prompts, study.faithful) for m in study.methods}
+    return counselors, Client(study.prompts, study.faithful)
+
+
+def agents_of(counselors: Mapping[str, Counselor], client: Client) -> list[Agent]:
+    """All agents of all programs."""
+    programs: list[Counselor | Client] = [*counselors.values(), client]
+    return [agent for program in programs for agent in program.predictors()]
+
+
+def roles_of(counselors: Mapping[str, Counselor], client: Client) -> list[str]:
+    """The roles that programs use."""
+    used = {agent.role for agent in agents_of(counselors, client)}
+    return [role for role in ROLES if role in used]
 
 
 @dataclass
@@ -57,16 +79,9 @@ class Prepared:
     client: Client
 
     @property
-    def agents(self) -> list[Agent]:
-        """All agents of all programs."""
-        programs: list[Counselor | Client] = [*self.counselors.values(), self.client]
-        return [agent for program in programs for agent in program.predictors()]
-
-    @property
     def roles(self) -> list[str]:
         """The roles in use."""
-        used = {agent.role for agent in self.agents}
-        return [role for role in ROLES if role in used]
+        return roles_of(self.counselors, self.client)
 
     @property
     def sessions(self) -> int:
@@ -81,7 +96,8 @@ class Prepared:
     @property
     def identity(self) -> dict[str, Any]:
         """All that decides what comes out."""
-        hashes = {agent.name: agent.frozen.prompt.sha256 for agent in self.agents}
+        agents = agents_of(self.counselors, self.client)
+        hashes = {agent.name: agent.frozen.prompt.sha256 for agent in agents}
         return self.study.identity(self.file.sha256, hashes, self.roles)
 
 
@@ -93,29 +109,16 @@ def prepare(source: str, settings: Sequence[str]) -> Prepared:
     """
     study = load_study(source, settings)
     file = load_seeds(study.seeds)
-    if study.sessions is not None and study.sessions > len(file.seeds):
-        raise UsageError(
-            f"study {study.name}: sessions is {study.sessions}, but {file.name} holds "
-            f"{len(file.seeds)} seeds",
-            f"--set sessions={len(file.seeds)}",
-        )
-    return Prepared(
-        study,
-        file,
-        file.seeds[: study.sessions],
-        {method: METHODS[method](study.prompts, study.faithful) for method in study.methods},
-        Client(study.prompts, study.faithful),
-    )
+    return Prepared(study, file, file.take(study.sessions), *make_programs(study))
 
 
-def check_disk(path: Path, prepared: Prepared) -> None:
+def check_disk(path: Path, sessions: int, exchanges: int) -> None:
     """Refuses a run that would fill the disk.
 
     Raises:
         UsageError: less is free than the sessions will take.
     """
-    study = prepared.study
-    needed = prepared.sessions * (_SESSION_BYTES + _TURN_BYTES * study.exchanges) + 50_000_000
+    needed = sessions * (_SESSION_BYTES + _TURN_BYTES * exchanges) + 50_000_000
     there = next(p for p in (path, *path.resolve().parents) if p.exists())
     free = shutil.disk_usage(there).free
     if free < needed:
@@ -129,14 +132,9 @@ def resolve_models(
     study: Study, roles: Sequence[str], meter: Meter
 ) -> tuple[dict[str, LMSpec], dict[str, dspy.LM]]:
     """Each role's model, checked against its server; equal specs are asked once."""
-    asked: dict[str, LMSpec] = {}
     specs: dict[str, LMSpec] = {}
-    for role in roles:
-        spec = study.spec(role)
-        key = spec.model_dump_json()
-        if key not in asked:
-            asked[key] = resolve(spec, study.table_of(role))
-        specs[role] = asked[key]
+    for spec, table, users in study.models(roles):
+        specs |= dict.fromkeys(users, resolve(spec, table))
     return specs, {role: make_lm(spec, role, meter) for role, spec in specs.items()}
 
 
@@ -156,7 +154,7 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM; finished turns are on disk.
     """
     study = prepared.study
-    check_disk(out, prepared)
+    check_disk(out, prepared.sessions, study.exchanges)
     meter = Meter(study.budget)
     specs, lms = resolve_models(study, prepared.roles, meter)
     whole = provenance(study, prepared.identity, prepared.file, specs)
@@ -206,15 +204,6 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
         directory.close()
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
 def print_estimate(prepared: Prepared, console: Console) -> None:
     """Prints calls and tokens by role, and money where the study gives prices."""
     rows = estimate(prepared.study, prepared.seeds, prepared.counselors, prepared.client)
@@ -242,7 +231,7 @@ def print_estimate(prepared: Prepared, console: Console) -> None:
         soft_wrap=True,
     )
     columns = ["role", "calls", "input tokens", "output tokens", "money"]
-    console.print(_table(columns, lines), highlight=False)
+    print_table(console, columns, lines)
 
 
 def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -> None:
@@ -266,7 +255,7 @@ def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -
             for role, u in [*sorted(meter.roles.items()), ("total", total)]
         ]
         columns = ["role", "calls", "failed", "input tokens", "output tokens", "money"]
-        console.print(_table(columns, lines), highlight=False)
+        print_table(console, columns, lines)
     if total.unknown:
         say(f"{total.unknown} answers came without token counts; the sums lack theirs.")
     if outcome.retries:

@@ -119,6 +119,19 @@ class SeedFile:
     sha256: str
     license: str | None
 
+    def take(self, count: int | None) -> Sequence[GenerationSeed]:
+        """The first ``count`` seeds; all of them for None.
+
+        Raises:
+            UsageError: the file holds fewer.
+        """
+        if count is not None and count > len(self.seeds):
+            raise UsageError(
+                f"sessions is {count}, but {self.name} holds {len(self.seeds)} seeds",
+                f"--set sessions={len(self.seeds)}",
+            )
+        return self.seeds[:count]
+
     @cached_property
     def clients(self) -> int:
         """The number of different clients."""

@@ -97,6 +97,7 @@ class Session(_Record):
         plan: the planner's plan; None for methods without a planner and before the first turn.
         turns: the exchanges so far.
         provenance: study, prompts and models it came from.
+        cost: money by currency, over roles whose price is known.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -107,6 +108,7 @@ class Session(_Record):
     plan: Plan | None = None
     turns: list[Turn] = []
     provenance: dict[str, Any] = Field(default_factory=dict)
+    cost: dict[str, float] | None = None
 
     @property
     def history(self) -> list[Message]:
@@ -139,12 +141,8 @@ class Session(_Record):
                 setattr(sums, name, None if one is None or sofar is None else sofar + one)
         return roles
 
-    def to_json(self, cost: dict[str, float] | None = None) -> dict[str, Any]:
-        """The session file: a superset of the authors', so that their evaluators read it.
-
-        Args:
-            cost: money by currency, where prices are known.
-        """
+    def to_json(self) -> dict[str, Any]:
+        """The session file: a superset of the authors', so that their evaluators read it."""
         entry = self.seed.entry
         return {
             "id": self.id,
@@ -158,7 +156,7 @@ class Session(_Record):
             "history": [m.model_dump() for m in self.history],
             "turns": [turn.model_dump(mode="json") for turn in self.turns],
             "usage": {role: u.model_dump() for role, u in sorted(self.usage.items())},
-            "cost": cost or None,
+            "cost": self.cost,
             "provenance": self.provenance,
             "example": entry,
             "AI_client": entry["AI_client"],
@@ -182,4 +180,5 @@ class Session(_Record):
             plan=plan,
             turns=[Turn.model_validate(turn) for turn in data["turns"]],
             provenance=data["provenance"],
+            cost=data["cost"],
         )

@@ -106,6 +106,15 @@ class Study(BaseModel):
                 return name
         return "default"
 
+    def models(self, roles: Iterable[str]) -> list[tuple[LMSpec, str, list[str]]]:
+        """The different models of some roles: spec, the table its URL comes from, its roles."""
+        groups: dict[str, tuple[LMSpec, str, list[str]]] = {}
+        for role in roles:
+            spec = self.spec(role)
+            group = groups.setdefault(spec.model_dump_json(), (spec, self.table_of(role), []))
+            group[2].append(role)
+        return list(groups.values())
+
     def identity(
         self, seeds_sha256: str, prompt_hashes: dict[str, str], roles: Iterable[str]
     ) -> dict[str, Any]:

@@ -1,0 +1,90 @@
+"""``magnet compare RUN``: what each method's sessions took, side by side."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from magnet.errors import UsageError
+from magnet.journal import read_sessions, unfinished
+
+
+@dataclass
+class MethodRow:
+    """One method's sums over its finished sessions.
+
+    Attributes:
+        method: the generation system.
+        sessions: finished ones.
+        unfinished: why the others stopped -> how many; "not begun" for those without a turn.
+        messages: greeting and opening included.
+        calls: answered requests and repeated ones.
+        tokens: prompt and completion; None where a server reported none.
+        money: by currency, where prices are known.
+        seconds: of all its turns; sessions run side by side, so the run took less.
+    """
+
+    method: str
+    sessions: int = 0
+    unfinished: Counter[str] = field(default_factory=Counter)
+    messages: int = 0
+    calls: int = 0
+    tokens: int | None = 0
+    money: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def _seconds(run: Path) -> dict[str, float]:
+    """Seconds by session; a turn that was played again counts with its last time."""
+    turns: dict[tuple[str, int], float] = {}
+    path = run / "timings.jsonl"
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
+        try:
+            record = orjson.loads(line)
+        except ValueError:  # torn by a kill
+            continue
+        turns[record["session"], record["turn"]] = record["seconds"]
+    sums: dict[str, float] = {}
+    for (session, _), seconds in turns.items():
+        sums[session] = sums.get(session, 0.0) + seconds
+    return sums
+
+
+def compare(run: Path) -> list[MethodRow]:
+    """A row a method, in the study's order.
+
+    Raises:
+        UsageError: this is no run directory.
+    """
+    try:
+        whole = orjson.loads((run / "provenance.json").read_bytes())
+    except OSError:
+        raise UsageError(f"{run} is no run directory: it has no provenance.json") from None
+    methods: list[str] = whole["study"]["methods"]
+    rows = {method: MethodRow(method) for method in methods}
+    seconds = _seconds(run)
+    seen: Counter[str] = Counter()
+    for session in read_sessions(run):
+        row = rows[session.method]
+        seen[session.method] += 1
+        row.sessions += 1
+        row.messages += len(session.history)
+        row.seconds += seconds.get(session.id, 0.0)
+        for usage in session.usage.values():
+            row.calls += usage.answers + usage.retries
+            known = usage.input_tokens is not None and usage.output_tokens is not None
+            if row.tokens is not None:
+                spent = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+                row.tokens = row.tokens + spent if known else None
+        for currency, amount in (session.cost or {}).items():
+            row.money[currency] = row.money.get(currency, 0.0) + amount
+    for session_id, reason in unfinished(run):
+        method = methods[(int(session_id.removeprefix("session_")) - 1) % len(methods)]
+        rows[method].unfinished[reason] += 1
+        seen[method] += 1
+    planned = whole["study"].get("sessions") or whole["seeds"]["entries"]
+    for method, row in rows.items():
+        if planned > seen[method]:
+            row.unfinished["not begun"] = planned - seen[method]
+    return list(rows.values())

@@ -1,0 +1,62 @@
+"""``magnet doctor STUDY``: every check of a run, all at once, and nothing spent."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from magnet.errors import UsageError
+from magnet.lm import LMSpec, resolve
+from magnet.reproduce import check_disk, make_programs, roles_of
+from magnet.seeds import load_seeds
+from magnet.study import load_study
+from prompts_frozen import load_prompts
+
+Check = tuple[bool, str]
+
+
+def _try(check: Callable[[], str]) -> Check:
+    try:
+        return True, check()
+    except UsageError as error:
+        return False, str(error)
+
+
+def _model(spec: LMSpec, table: str, roles: Sequence[str]) -> str:
+    found = resolve(spec, table)
+    return f"{found.model} at {spec.url or 'embedded'} ({spec.wire}) for {', '.join(roles)}"
+
+
+def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
+    """Each check's outcome: whether it passed, and what was found or how to mend it.
+
+    Args:
+        source: a study.
+        settings: ``key=value`` over it.
+        out: where its run would go.
+    """
+    try:
+        study = load_study(source, settings)
+    except UsageError as error:
+        yield False, str(error)
+        return
+    yield True, f"study {study.name}: {', '.join(study.methods)}"
+    sessions = 0
+
+    def seeds() -> str:
+        nonlocal sessions
+        file = load_seeds(study.seeds)
+        sessions = len(file.take(study.sessions)) * len(study.methods)
+        return f"seeds {file.name}: {len(file.seeds)} entries, {file.clients} clients"
+
+    yield _try(seeds)
+    prompts = _try(lambda: f"prompts {study.prompts}: {len(load_prompts(study.prompts))} locked")
+    yield prompts
+    usable = study if prompts[0] else study.model_copy(update={"prompts": "ours"})
+    for model in study.models(roles_of(*make_programs(usable))):
+        yield _try(partial(_model, *model))
+
+    def disk() -> str:
+        check_disk(out, sessions, study.exchanges)
+        return f"disk: enough for {sessions} sessions"
+
+    yield _try(disk)
