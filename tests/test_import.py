@@ -1,0 +1,129 @@
+"""The authors' prompts and seeds: from a checkout, a zip, a URL; refused where they differ."""
+
+import functools
+import http.server
+import json
+import shutil
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from magnet.errors import UsageError
+from magnet.seeds import import_seeds, load_seeds
+from prompts_frozen import authors, load_prompts
+from signatures import AGENTS
+
+UPSTREAM = Path(__file__).resolve().parents[2] / "shared" / "upstream" / "arxiv2025-MAGneT"
+needs_upstream = pytest.mark.skipif(not UPSTREAM.is_dir(), reason="needs the authors' repository")
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAGNET_DATA", str(tmp_path / "data"))
+    load_prompts.cache_clear()
+    yield tmp_path / "data"
+    load_prompts.cache_clear()
+
+
+@pytest.fixture
+def zipped(tmp_path):
+    path = tmp_path / "web" / "repository.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in UPSTREAM.rglob("*.txt"):
+            archive.write(file, Path("arxiv2025-MAGneT-main") / file.relative_to(UPSTREAM))
+    return path
+
+
+@pytest.fixture
+def web(tmp_path, zipped):
+    """A web server with the zip, and the repository's files beside it."""
+    shutil.copytree(UPSTREAM, zipped.parent / "raw")
+    handler = functools.partial(_Quiet, directory=str(zipped.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@needs_upstream
+@pytest.mark.parametrize("kind", ["folder", "zip", "url-zip", "url-files"])
+def test_prompts_are_imported_from_any_source(kind, zipped, web):
+    source = {
+        "folder": str(UPSTREAM),
+        "zip": str(zipped),
+        "url-zip": f"{web}/repository.zip",
+        "url-files": f"{web}/raw",
+    }[kind]
+    folder = authors.import_prompts(source)
+    assert len(list(folder.rglob("*.txt"))) == len(authors.hashes()) == 40
+    prompts = load_prompts("authors")
+    assert set(prompts) == set(AGENTS)
+    assert prompts["technique"].system is None
+    assert prompts["planner"].system is not None
+
+
+def test_without_the_import_the_error_says_how_to_get_them():
+    with pytest.raises(UsageError, match="magnet prompts import"):
+        load_prompts("authors")
+    with pytest.raises(UsageError, match="magnet seeds import"):
+        load_seeds("authors")
+
+
+@needs_upstream
+def test_a_changed_prompt_is_refused_and_nothing_installed(tmp_path, data):
+    copy = tmp_path / "copy"
+    shutil.copytree(UPSTREAM, copy)
+    with (copy / "prompts" / "agent_cbt.txt").open("a") as file:
+        file.write(" ")
+    with pytest.raises(UsageError, match=r"prompts/agent_cbt\.txt has sha256"):
+        authors.import_prompts(str(copy))
+    assert not data.exists()
+
+
+@needs_upstream
+def test_a_prompt_changed_after_the_import_is_refused(data):
+    folder = authors.import_prompts(str(UPSTREAM))
+    (folder / "prompts" / "agent_client.txt").write_text("changed")
+    with pytest.raises(UsageError, match="'client' differs from its lock"):
+        load_prompts("authors")
+
+
+@pytest.mark.parametrize("source", ["/nowhere", "empty", "http://127.0.0.1:9/x.zip", "no.zip"])
+def test_a_source_that_will_not_do_is_one_clear_error(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "no.zip").write_text("not a zip")
+    with pytest.raises(UsageError, match="import"):
+        authors.import_prompts(source)
+
+
+def test_seeds_of_another_hash_are_refused(tmp_path, data):
+    (tmp_path / "data.json").write_text("[]")
+    with pytest.raises(UsageError, match="another file"):
+        import_seeds(str(tmp_path / "data.json"))
+    assert not data.exists()
+
+
+def test_seeds_are_installed_from_a_checkout(tmp_path, monkeypatch):
+    import hashlib
+
+    ours = Path(load_seeds.__code__.co_filename).parent / "data" / "seeds.json"
+    (tmp_path / "dataset").mkdir()
+    shutil.copy(ours, tmp_path / "dataset" / "data.json")
+    digest = hashlib.sha256(ours.read_bytes()).hexdigest()
+    monkeypatch.setattr("magnet.seeds.AUTHORS_SHA256", digest[:8])
+    import_seeds(str(tmp_path))
+    assert len(load_seeds("authors").seeds) == len(json.loads(ours.read_text()))
+
+
+def test_no_text_of_the_authors_ships():
+    assert all(len(v) == 64 for v in authors.hashes().values())
+    assert all(k.endswith(".txt") for k in authors.hashes())

@@ -1,0 +1,105 @@
+"""The generation systems: what each agent sees, by method and switch."""
+
+import pytest
+
+from magnet.reproduce import assign
+from programs import METHODS, PAPER, RELEASED, Client, Fidelity, MagnetCounselor
+from tests.running import agent_on, programs_on, reproduce, seeds, session_files
+
+AGENTS_OF = {
+    "magnet": 8,
+    "magnet-c": 7,
+    "magnet-t": 7,
+    "magnet-c-t": 6,
+    "psych8k": 1,
+    "cactus": 2,
+    "tuned-magnet": 1,
+    "tuned-cactus": 1,
+    "tuned-psych8k": 1,
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("fidelity", [PAPER, RELEASED])
+def test_each_system_has_its_agents_and_no_more(method, fidelity):
+    assert len(METHODS[method]("ours", fidelity).predictors()) == AGENTS_OF[method]
+
+
+def prompts_of(method, fidelity, server):
+    """The prompts one turn of a method sends, by agent, as one text each."""
+    from magnet.session import Session
+
+    counselor = METHODS[method]("ours", fidelity)
+    lm = agent_on(server, "client").lm
+    for agent in counselor.predictors():
+        agent.lm = lm
+    seed = seeds(1)[0]
+    counselor(seed=seed, history=Session(seed=seed).history)
+    return ["\n".join(m["content"] for m in r["messages"]) for r in server.requests]
+
+
+REASON = seeds(1)[0].reason_counseling
+PAST = "Past History"  # a heading that the intake form alone has
+
+
+@pytest.mark.parametrize(
+    ("switches", "seen"),
+    [({}, 0), ({"specialists_see_reason": True}, 5), ({"planner_sees": "demographics"}, 1)],
+)
+def test_a_switch_changes_what_it_names_alone(switches, seen, server):
+    prompts = prompts_of("magnet", Fidelity(**switches), server)
+    assert sum(f"\n{REASON}\n" in p and PAST not in p for p in prompts) == seen
+    planner_sees_form = switches.get("planner_sees", "form") == "form"
+    assert sum(PAST in p for p in prompts) == planner_sees_form
+    assert not any("\n\n\n" in p or "None" in p for p in prompts)
+
+
+@pytest.mark.parametrize("method", ["magnet-t", "magnet-c-t"])
+@pytest.mark.parametrize("shown", [True, False])
+def test_ablations_see_the_session_when_told_to(method, shown, server):
+    prompts = prompts_of(method, Fidelity(ablations_see_history=shown), server)
+    [response] = [p for p in prompts if "Draft by reflection" in p]
+    assert (seeds(1)[0].opening in response) is shown
+    assert ("The plan for this session" in response) is (method == "magnet-t")
+
+
+def test_the_response_generator_of_magnet_never_sees_the_session(server):
+    prompts = prompts_of("magnet", RELEASED.model_copy(update={"answers": "typed"}), server)
+    [response] = [p for p in prompts if "Draft by reflection" in p]
+    assert seeds(1)[0].opening not in response
+
+
+def test_an_agent_can_be_replaced_without_copying_the_program(server):
+    import dspy
+
+    class Fixed(dspy.Module):
+        async def aforward(self, **inputs):
+            return dspy.Prediction(reply="Always the same.", call=call)
+
+    from magnet.session import AgentCall, Session
+
+    call = AgentCall(role="normalizing")
+    counselor, _ = programs_on(server)
+    counselor.normalizing = Fixed()
+    seed = seeds(1)[0]
+    said = counselor(seed=seed, history=Session(seed=seed).history)
+    assert said.candidates["normalizing"] == "Always the same."
+    assert "Always the same." in str(server.requests[-1]["messages"])
+
+
+def test_every_method_plays_the_same_seeds_from_one_command(server, out):
+    done = reproduce(server, out, methods=list(METHODS), sessions=2, exchanges=1)
+    assert done.returncode == 0, done.stderr
+    import json
+
+    files = [json.loads(raw) for raw in session_files(out).values()]
+    played = {(f["method"], f["seed_id"]) for f in files}
+    assert played == {(m, s.seed_id) for m in METHODS for s in seeds(2)}
+    first = [f["seed_id"] for f in files[: len(METHODS)]]
+    assert len(set(first)) == 1  # seed by seed: a partial run can be compared
+
+
+def test_the_client_is_the_same_for_all(server):
+    client = Client("ours", PAPER)
+    assign(client, {"client": agent_on(server, "client").lm})
+    assert MagnetCounselor().fidelity == client.fidelity
