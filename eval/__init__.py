@@ -1,0 +1,1 @@
+"""Evaluation: one metric or scale a file; statistics, tables, report."""

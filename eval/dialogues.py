@@ -1,0 +1,172 @@
+"""What is evaluated: dialogues of a run, of the authors' released sessions, or chat-format JSONL."""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from magnet.errors import UsageError
+from magnet.journal import read_sessions
+from magnet.session import Message, Session, transcript
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """A dialogue and where it comes from.
+
+    Attributes:
+        id: its name in its source, such as ``session_0001``.
+        method: the generation system; the source's name where it is not recorded.
+        seed_id: client and attitude, the key by which methods are paired; the id where unknown.
+        client_id: hash of the intake form, the key by which sessions are clustered.
+        attitude: positive, neutral, negative, or "" where unknown.
+        intake_form: the client's form; None where unknown: PANAS cannot be asked then.
+        messages: what was said, in order.
+        session: the whole record, where the source is a run of this project.
+    """
+
+    id: str
+    method: str
+    seed_id: str
+    client_id: str
+    attitude: str
+    intake_form: str | None
+    messages: tuple[Message, ...]
+    session: Session | None = None
+
+    @property
+    def text(self) -> str:
+        """One line a message, ``Counselor: ...`` or ``Client: ...``."""
+        return transcript(self.messages)
+
+    @property
+    def content_hash(self) -> str:
+        """Hex sha256 of what a judge is shown: transcript and intake form."""
+        shown = f"{self.text}\x00{self.intake_form or ''}"
+        return hashlib.sha256(shown.encode()).hexdigest()
+
+
+def of_session(session: Session) -> Dialogue:
+    """The dialogue of a session of a run."""
+    seed = session.seed
+    return Dialogue(
+        id=session.id,
+        method=session.method,
+        seed_id=seed.seed_id,
+        client_id=seed.client_id,
+        attitude=seed.attitude,
+        intake_form=seed.intake_form,
+        messages=tuple(session.history),
+        session=session,
+    )
+
+
+_ROLES = {
+    "counselor": "counselor",
+    "counsellor": "counselor",
+    "therapist": "counselor",
+    "assistant": "counselor",
+    "gpt": "counselor",
+    "client": "client",
+    "patient": "client",
+    "user": "client",
+    "human": "client",
+}
+
+
+def _messages(turns: Any, where: str) -> tuple[Message, ...]:
+    """Messages of ``role``/``message``, ``role``/``content`` or ``from``/``value`` records."""
+    messages = []
+    for number, turn in enumerate(turns, 1):
+        try:
+            role = str(turn.get("role") or turn["from"]).lower()
+            text = next(turn[k] for k in ("message", "content", "value") if k in turn)
+        except (KeyError, AttributeError, StopIteration):
+            raise UsageError(f"{where}, message {number}: no role and text") from None
+        if role == "system":
+            continue
+        if role not in _ROLES or not isinstance(text, str):
+            raise UsageError(f"{where}, message {number}: unknown role {role!r}")
+        messages.append(Message(role=_ROLES[role], message=text))  # type: ignore[arg-type]
+    return tuple(messages)
+
+
+def _of_record(record: Any, name: str, source: str) -> Dialogue:
+    where = f"{source}, {name}"
+    if not isinstance(record, dict):
+        raise UsageError(f"{where}: not a JSON object")
+    turns = next((record[k] for k in _KEYS if isinstance(record.get(k), list)), None)
+    if turns is None:
+        raise UsageError(f"{where}: holds none of {', '.join(_KEYS)}")
+    client = record.get("AI_client") or (record.get("example") or {}).get("AI_client") or {}
+    form, attitude = client.get("intake_form"), client.get("attitude", "")
+    client_id = hashlib.sha256(form.encode()).hexdigest()[:10] if form else name
+    return Dialogue(
+        id=name,
+        method=str(record.get("method") or Path(source).stem),
+        seed_id=str(record.get("seed_id") or (f"{client_id}-{attitude}" if form else name)),
+        client_id=str(record.get("client_id") or client_id),
+        attitude=attitude or str(record.get("attitude") or ""),
+        intake_form=form,
+        messages=_messages(turns, where),
+    )
+
+
+_KEYS = ("dialogue", "history", "messages", "conversations")
+
+
+def _numbered(name: str) -> tuple[str, int, str]:
+    stem = Path(name).stem
+    digits = stem.rsplit("_", 1)[-1]
+    return (str(Path(name).parent), int(digits) if digits.isdecimal() else -1, stem)
+
+
+def load_dialogues(path: Path) -> Iterator[Dialogue]:
+    """The dialogues of a source, one at a time.
+
+    Args:
+        path: a run directory; a folder or zip of session files (``dialogue`` or ``history``);
+            one such file; or a JSONL file of chats (``messages`` or ``conversations``).
+
+    Raises:
+        UsageError: there is none, or a record is not a dialogue: by file and entry.
+    """
+    if (path / "provenance.json").is_file():
+        yield from (of_session(session) for session in read_sessions(path))
+    elif path.is_dir():
+        files = sorted(path.rglob("*.json"), key=lambda p: _numbered(str(p)))
+        if not files:
+            raise UsageError(f"{path} holds no session files (*.json) and is no run directory")
+        for file in files:
+            yield _of_record(_parse(file.read_bytes(), str(file)), file.stem, str(path))
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.endswith(".json")]
+            for name in sorted(names, key=_numbered):
+                record = _parse(archive.read(name), f"{path}/{name}")
+                yield _of_record(record, Path(name).stem, str(path))
+    elif path.suffix == ".jsonl" and path.is_file():
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    name = f"line {number}"
+                    yield _of_record(_parse(line, f"{path}, {name}"), name, str(path))
+    elif path.is_file():
+        yield _of_record(_parse(path.read_bytes(), str(path)), path.stem, str(path))
+    else:
+        raise UsageError(
+            f"there is no {path}",
+            "Give a run directory, a folder or zip of sessions, or a JSONL file of chats.",
+        )
+
+
+def _parse(raw: bytes, where: str) -> Any:
+    try:
+        return orjson.loads(raw)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{where} is not JSON: {error}") from None

@@ -1,0 +1,38 @@
+"""What judges say: one record an item, judge and repeat. A missing score has no number."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Score:
+    """One judgement.
+
+    Attributes:
+        dialogue: id of the dialogue, such as ``session_0001``; for PANAS before, the client's.
+        method: the generation system; "" for PANAS before, which sees no session.
+        seed_id: client and attitude.
+        client_id: the client.
+        attitude: positive, neutral, negative or "".
+        judge: name of the judge, as the study or command calls it.
+        scale: ``ctrs``, ``wai``, ``panas_before`` or ``panas_after``.
+        item: such as ``understanding`` (CTRS), ``wai4`` (WAI), ``Interested`` (PANAS).
+        repeat: which of several askings, from 0.
+        value: as the judge gave it, not reversed; None where no reply could be read.
+        expected: probability-weighted value, where log-probabilities were asked for and given.
+        reason: the judge's explanation, "" where it gave none.
+        raw: the judge's words where no value could be read.
+    """
+
+    dialogue: str
+    method: str
+    seed_id: str
+    client_id: str
+    attitude: str
+    judge: str
+    scale: str
+    item: str
+    repeat: int
+    value: float | None
+    expected: float | None = None
+    reason: str = ""
+    raw: str | None = None
