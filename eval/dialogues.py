@@ -1,4 +1,4 @@
-"""What is evaluated: dialogues of a run, of the authors' released sessions, or chat-format JSONL."""
+"""What is evaluated: dialogues of a run, of released sessions, or of chat-format JSONL."""
 
 import hashlib
 import json
@@ -92,7 +92,7 @@ def _messages(turns: Any, where: str) -> tuple[Message, ...]:
             continue
         if role not in _ROLES or not isinstance(text, str):
             raise UsageError(f"{where}, message {number}: unknown role {role!r}")
-        messages.append(Message(role=_ROLES[role], message=text))  # type: ignore[arg-type]
+        messages.append(Message(role=_ROLES[role], message=text))
     return tuple(messages)
 
 
