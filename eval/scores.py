@@ -21,6 +21,8 @@ class Score:
         expected: probability-weighted value, where log-probabilities were asked for and given.
         reason: the judge's explanation, "" where it gave none.
         raw: the judge's words where no value could be read.
+        key: hash of all that decides the answer (what was shown, judge, prompt, settings,
+            repeat): a question whose key is known is not asked again.
     """
 
     dialogue: str
@@ -36,3 +38,4 @@ class Score:
     expected: float | None = None
     reason: str = ""
     raw: str | None = None
+    key: str = ""

@@ -15,13 +15,25 @@ from magnet.lm.sync import run_sync
 from magnet.session import AgentCall
 from programs.fidelity import PAPER, Fidelity
 from prompts_frozen import FrozenAdapter, Prompt, load_prompts
-from signatures import AGENTS, ROLE_OF, CBTPlan, Technique, reading, released
+from signatures import (
+    AGENTS,
+    FEELINGS,
+    ROLE_OF,
+    CBTTechnique,
+    Technique,
+    judging,
+    reading,
+    released,
+)
 from signatures.reading import Reader
 
 
 def reader_for(name: str, fidelity: Fidelity) -> Reader:
     """How an agent's completions are read."""
     role = ROLE_OF.get(name, name)
+    if role == "judge":
+        readers = {"ctrs": judging.read_ctrs, "wai": judging.read_wai}
+        return readers.get(name.split("-")[0], judging.read_feelings)
     typed, words = fidelity.answers == "typed", fidelity.clean_up == "words"
     if role == "planner":
         return reading.read_plan if typed else released.read_plan
@@ -34,39 +46,38 @@ def reader_for(name: str, fidelity: Fidelity) -> Reader:
     return released.read_psych8k if name.endswith("psych8k") else released.read_counselor
 
 
-# "uniqueItems" is left out: vLLM's grammar compiler refuses it. A duplicate is asked again.
-SCHEMAS: dict[str, dict[str, Any]] = {
-    "planner": {
+def _object(**properties: Any) -> dict[str, Any]:
+    """A JSON schema in the form that OpenAI's strict mode asks for."""
+    return {
         "type": "object",
-        "properties": {
-            "technique": {
-                "type": "string",
-                "enum": CBTPlan.model_json_schema()["$defs"]["CBTTechnique"]["enum"],
-            },
-            "steps": {
-                "type": "array",
-                "items": {"type": "string"},
-                "minItems": 3,
-                "maxItems": 6,
-            },
-        },
-        "required": ["technique", "steps"],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
-    },
-    "technique": {
-        "type": "object",
-        "properties": {
-            "techniques": {
-                "type": "array",
-                "items": {"type": "string", "enum": [t.value for t in Technique]},
-                "minItems": 1,
-                "maxItems": 5,
-            }
-        },
-        "required": ["techniques"],
-        "additionalProperties": False,
-    },
-}
+    }
+
+
+def _rating(low: int, high: int) -> dict[str, Any]:
+    return {"type": "integer", "enum": list(range(low, high + 1))}
+
+
+def schema_for(name: str) -> dict[str, Any] | None:
+    """JSON schema of an agent's typed answer; None where it answers in plain words."""
+    role, text = ROLE_OF.get(name, name), {"type": "string"}
+    if role == "planner":
+        technique = {"type": "string", "enum": [t.value for t in CBTTechnique]}
+        steps = {"type": "array", "items": text, "minItems": 3, "maxItems": 6}
+        return _object(technique=technique, steps=steps)
+    if role == "technique":
+        # "uniqueItems" is left out: vLLM's grammar compiler refuses it. A duplicate is asked again.
+        items = {"type": "string", "enum": [t.value for t in Technique]}
+        return _object(techniques={"type": "array", "items": items, "minItems": 1, "maxItems": 5})
+    if name.startswith("ctrs-"):
+        return _object(score=_rating(0, 6), reason=text)
+    if name.startswith("wai-"):
+        return _object(score=_rating(1, 7), reason=text)
+    if name.startswith("panas-"):
+        return _object(**{feeling: _rating(1, 5) for feeling in FEELINGS})
+    return None
 
 
 class AgentError(Exception):
@@ -76,12 +87,15 @@ class AgentError(Exception):
         role: the agent.
         code: the last reason, as in ``AgentCall.retries`` or DSPy's error code.
         retries: how often it asked again, by reason.
+        raw: the last reply, where it was one that cannot be read.
     """
 
-    def __init__(self, role: str, code: str, detail: str, retries: dict[str, int]) -> None:
+    def __init__(
+        self, role: str, code: str, detail: str, retries: dict[str, int], raw: str | None = None
+    ) -> None:
         tried = f" after {sum(retries.values())} retries" if retries else ""
         super().__init__(f"{role}: {code}{tried}: {detail}")
-        self.role, self.code, self.retries = role, code, retries
+        self.role, self.code, self.retries, self.raw = role, code, retries, raw
 
 
 class Agent(dspy.Predict):
@@ -116,9 +130,11 @@ class Agent(dspy.Predict):
         self.name, self.role = name, ROLE_OF.get(name, name)
         self.fidelity = fidelity
         self.tries, self.faults, self.pause = tries, faults, pause
-        schema = SCHEMAS.get(self.role)
+        schema = schema_for(name)
         if fidelity.answers == "text":
-            self.tries, schema = 1, None  # the scripts neither constrain nor ask again
+            schema = None  # the scripts do not constrain,
+            if self.role != "judge":
+                self.tries = 1  # nor ask again
         self.frozen = FrozenAdapter(
             prompt or load_prompts()[name], reader_for(name, fidelity), schema
         )
@@ -144,6 +160,7 @@ class Agent(dspy.Predict):
         adapter = dspy.ChatAdapter(use_json_adapter_fallback=False) if self.tuned else self.frozen
         log: list[Call] = []
         retries: Counter[str] = Counter()
+        raw: str | None = None
         while True:
             seed = draw.at(self.role, retries["malformed"]).seed if draw else None
             try:
@@ -153,7 +170,7 @@ class Agent(dspy.Predict):
             except AdapterParseError as error:
                 reason = str(error.__cause__ or error.message).splitlines()[0]
                 code, detail = "malformed", f"{reason}: {error.lm_response[:200]!r}"
-                final = retries[code] + 1 >= self.tries
+                final, raw = retries[code] + 1 >= self.tries, error.lm_response
             except LMError as error:
                 code, detail = error.code, error.message
                 faults = retries.total() - retries["malformed"]
@@ -162,7 +179,7 @@ class Agent(dspy.Predict):
                     wait = error.retry_after or self.pause * 2**faults * random.uniform(0.8, 1.2)
                     await asyncio.sleep(min(wait, 30))
             if final:
-                raise AgentError(self.role, code, detail, dict(+retries)) from None
+                raise AgentError(self.role, code, detail, dict(+retries), raw) from None
             retries[code] += 1
         known = bool(log) and all(c.input_tokens is not None for c in log)
         answer.call = AgentCall(

@@ -35,6 +35,20 @@ FILES = {
     "tuned-psych8k": "qlora-psych8k-dialogue-gen",
     "client": "agent_client",
 }
+#: Judges' prompts -> their files, outside the folder of the agents'.
+JUDGE_FILES = {
+    "ctrs-understanding": "evaluation/CTRS/prompts/general_1_understanding.txt",
+    "ctrs-interpersonal_effectiveness": (
+        "evaluation/CTRS/prompts/general_2_interpersonal_effectiveness.txt"
+    ),
+    "ctrs-collaboration": "evaluation/CTRS/prompts/general_3_collaboration.txt",
+    "ctrs-guided_discovery": "evaluation/CTRS/prompts/CBT_1_guided_discovery.txt",
+    "ctrs-focus": "evaluation/CTRS/prompts/CBT_2_focus.txt",
+    "ctrs-strategy": "evaluation/CTRS/prompts/CBT_3_strategy.txt",
+    **{f"wai-wai{n}": f"evaluation/WAI/prompts/wai{n}.txt" for n in range(1, 13)},
+    "panas-before": "evaluation/PANAS/prompts/panas_before.txt",
+    "panas-after": "evaluation/PANAS/prompts/panas_after.txt",
+}
 #: Their placeholders -> our signatures' inputs.
 RENAME = {
     "reason_counseling": "reason",

@@ -100,8 +100,8 @@ def load_prompts(name: str = "ours") -> Mapping[str, Prompt]:
 def _load_authors() -> Mapping[str, Prompt]:
     folder, locked = data_folder() / "prompts" / authors.NAME, authors.hashes()
     prompts = {}
-    for agent, stem in authors.FILES.items():
-        path = f"prompts/{stem}.txt"
+    paths = {agent: f"prompts/{stem}.txt" for agent, stem in authors.FILES.items()}
+    for agent, path in (paths | authors.JUDGE_FILES).items():
         get = "Import them: magnet prompts import CHECKOUT_OR_ZIP_OR_URL of the authors' repository"
         if not (folder / path).is_file():
             raise UsageError("the authors' prompts are not installed", get)

@@ -19,6 +19,15 @@ from signatures.counselor import (
     RespondTuned,
     Solve,
 )
+from signatures.judge import (
+    CTRS_ITEMS,
+    FEELINGS,
+    WAI_ITEMS,
+    FeelAfter,
+    FeelBefore,
+    RateCTRS,
+    RateWAI,
+)
 from signatures.types import CBTPlan, CBTTechnique, FreePlan, Plan, Technique, Techniques
 
 #: Every agent's signature by the agent's name, which its frozen prompt bears too.
@@ -42,6 +51,10 @@ AGENTS: dict[str, type[dspy.Signature]] = {
     "client": BeClient,
 }
 
+AGENTS |= {f"ctrs-{item}": RateCTRS for item in CTRS_ITEMS}
+AGENTS |= {f"wai-{item}": RateWAI for item in WAI_ITEMS}
+AGENTS |= {"panas-before": FeelBefore, "panas-after": FeelAfter}
+
 #: The role an agent fills where it is not its name: whose model it uses, whose usage it counts as.
 ROLE_OF: dict[str, str] = {
     "technique-unplanned": "technique",
@@ -49,7 +62,7 @@ ROLE_OF: dict[str, str] = {
     "response-free": "response",
     "cactus": "response",
     "psych8k": "response",
-}
+} | {name: "judge" for name in AGENTS if name.startswith(("ctrs-", "wai-", "panas-"))}
 
 #: The specialists' role names with the technique each stands for, in the order of the paper.
 SPECIALISTS: dict[str, Technique] = {
@@ -62,8 +75,11 @@ SPECIALISTS: dict[str, Technique] = {
 
 __all__ = [
     "AGENTS",
+    "CTRS_ITEMS",
+    "FEELINGS",
     "ROLE_OF",
     "SPECIALISTS",
+    "WAI_ITEMS",
     "CBTPlan",
     "CBTTechnique",
     "FreePlan",

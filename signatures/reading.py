@@ -93,7 +93,7 @@ def _squeeze(text: str) -> str:
     return re.sub(r"[^a-z]", "", text.lower())
 
 
-def _json_object(text: str) -> dict[str, Any] | None:
+def json_object(text: str) -> dict[str, Any] | None:
     """The object a constrained server wrote, closed where the token limit cut it; else None."""
     if not text.lstrip().startswith("{"):
         return None
@@ -118,7 +118,7 @@ def read_plan(text: str) -> dict[str, Any]:
     In free text the technique is the first of the twelve named behind a "Technique:" label,
     or else anywhere; the plan is what follows "Plan:", or else everything but the label's line.
     """
-    if (value := _json_object(text)) is not None:
+    if (value := json_object(text)) is not None:
         steps = value.get("steps")
         if isinstance(steps, list):
             lines = [re.sub(r"^\W*\d+[.)]\s*", "", " ".join(str(s).split())) for s in steps]
@@ -172,7 +172,7 @@ def read_techniques(text: str) -> dict[str, Any]:
     A list ("Reflection, Questioning", bullets, JSON) must hold only known techniques, each
     once; in prose the techniques are those mentioned, in the order of their first mention.
     """
-    if (value := _json_object(text)) is not None:
+    if (value := json_object(text)) is not None:
         items = [str(t) for t in value.get("techniques") or []]
     else:
         body = re.sub(r"^[^\n:]*techniques?[^\n:]*:", "", text.strip(), flags=re.IGNORECASE)
