@@ -1,6 +1,9 @@
 """What judges say: one record an item, judge and repeat. A missing score has no number."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
 
 
 @dataclass(frozen=True)
@@ -39,3 +42,20 @@ class Score:
     reason: str = ""
     raw: str | None = None
     key: str = ""
+
+
+def load_scores(run: Path) -> list[Score]:
+    """The scores of a run directory; a torn last line, of a kill, is passed over.
+
+    A later score of the same dialogue, judge, item and repeat replaces an earlier one.
+    """
+    path = run / "scores.jsonl"
+    scores: dict[tuple[str, str, str, str, int], Score] = {}
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
+        try:
+            score = Score(**orjson.loads(line))
+        except (ValueError, TypeError):
+            continue
+        key = (score.dialogue, score.judge, score.scale, score.item, score.repeat)
+        scores[key] = score
+    return list(scores.values())

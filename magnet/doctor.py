@@ -6,7 +6,7 @@ from pathlib import Path
 
 from magnet.errors import UsageError
 from magnet.lm import LMSpec, resolve
-from magnet.reproduce import check_disk, make_programs, roles_of
+from magnet.prepare import check_disk, make_programs, roles_of
 from magnet.seeds import load_seeds
 from magnet.study import load_study
 from prompts_frozen import load_prompts

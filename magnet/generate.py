@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dspy
 
@@ -18,6 +18,9 @@ from magnet.roleplay import role_play
 from magnet.seeds import GenerationSeed
 from magnet.session import Session
 from programs import AgentError
+
+if TYPE_CHECKING:
+    from magnet.judge import JudgeStage
 
 #: Reasons that every further call would meet too: the run stops at once.
 FATAL = frozenset(
@@ -46,6 +49,9 @@ class Outcome:
         retries: repeated calls by reason, of this invocation.
         stopped: why the run stopped before its end, "" where it did not.
         turns: turns finished by this invocation.
+        answers: judges' answers of this invocation.
+        missing: scores among them that could not be read.
+        unjudged: dialogue -> why its judging stopped.
     """
 
     sessions: int = 0
@@ -54,6 +60,15 @@ class Outcome:
     retries: Counter[str] = field(default_factory=Counter)
     stopped: str = ""
     turns: int = 0
+    answers: int = 0
+    missing: int = 0
+    unjudged: dict[str, str] = field(default_factory=dict)
+
+    def take_judging(self, stage: "JudgeStage") -> None:
+        """Takes over what became of the judging."""
+        self.answers, self.missing, self.unjudged = stage.answers, stage.missing, stage.left
+        self.retries.update(stage.retries)
+        self.stopped = self.stopped or stage.stopped
 
     @property
     def left(self) -> int:
@@ -121,6 +136,8 @@ class Generation:
         self.provenance, self.prices = provenance, prices
         self.meter, self.display = meter, display
         self.outcome = Outcome()
+        #: Called with each session once it is published.
+        self.published: Callable[[Session], Awaitable[None]] | None = None
 
     async def play(self, todo: Iterator[tuple[str, str, GenerationSeed]], workers: int) -> Outcome:
         """Plays all sessions; returns when none is left or the run has to stop."""
@@ -191,4 +208,6 @@ class Generation:
         session.cost = session_cost(session, self.prices) or None
         await on_disk(self.run.publish, session)
         self.outcome.finished += 1
+        if self.published is not None:
+            await self.published(session)
         self.display.finished(session, self.exchanges)

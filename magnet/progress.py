@@ -46,6 +46,7 @@ class Display:
     ) -> None:
         self.console, self.meter, self.sessions, self.turns = console, meter, sessions, turns
         self.done, self.done_turns, self.retries = done, done_turns, 0
+        self.answers = 0
         self.started = self.printed = self.refreshed = time.monotonic()
         self.calls_before = meter.total().calls
         self.live = Progress(
@@ -85,6 +86,8 @@ class Display:
         ]
         if money := money_text(total.money):
             parts.append(money)
+        if self.answers:
+            parts.append(f"{self.answers} judgements")
         if self.retries:
             parts.append(f"{self.retries} retries")
         return ", ".join(parts)
@@ -118,6 +121,11 @@ class Display:
             self.note(
                 f"{self.done_turns}/{self.turns} turns, {self._state()}, about {left:.0f} s left"
             )
+
+    def judged(self, answers: int) -> None:
+        """So many answers of judges have come."""
+        self.answers = answers
+        self._refresh()
 
     def finished(self, session: Session, exchanges: int) -> None:
         """A session is finished."""

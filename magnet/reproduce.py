@@ -6,144 +6,31 @@ where it stopped.
 
 import asyncio
 import json
-import logging
-import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
-import dspy
 import typer
 from rich.console import Console
 
-from magnet.errors import UsageError
+from eval.dialogues import of_session
+from eval.judging import Judging, ScoreBook
 from magnet.estimate import estimate
 from magnet.generate import Generation, Outcome, jobs
-from magnet.journal import RunDirectory
-from magnet.lm import ROLES, LMSpec, Meter, make_lm, resolve
+from magnet.journal import RunDirectory, read_sessions
+from magnet.judge import JudgeStage, make_panel
+from magnet.lm import Meter
 from magnet.lm.loop import run_loop
+from magnet.prepare import Prepared, assign, check_disk, prepare, quiet, resolve_models
 from magnet.progress import Display, money_text
 from magnet.provenance import provenance, session_provenance, study_toml
-from magnet.seeds import GenerationSeed, SeedFile, load_seeds
-from magnet.study import Study, digest, load_study
+from magnet.study import digest
 from magnet.tables import print_table
-from programs import METHODS, Agent, Client, Counselor
 
 #: Exit codes: all sessions finished; some left (faults, budget); bad input; interrupted.
 FINISHED, LEFT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-_SESSION_BYTES = 12_000
-_TURN_BYTES = 8_000
-
-
-def make_programs(study: Study) -> tuple[dict[str, Counselor], Client]:
-    """The program of each of the study's methods, and the client's.
-
-    Raises:
-        UsageError: a prompt is not as locked.
-    """
-    counselors = {m: METHODS[m](study.prompts, study.faithful) for m in study.methods}
-    return counselors, Client(study.prompts, study.faithful)
-
-
-def agents_of(counselors: Mapping[str, Counselor], client: Client) -> list[Agent]:
-    """All agents of all programs."""
-    programs: list[Counselor | Client] = [*counselors.values(), client]
-    return [agent for program in programs for agent in program.predictors()]
-
-
-def roles_of(counselors: Mapping[str, Counselor], client: Client) -> list[str]:
-    """The roles that programs use."""
-    used = {agent.role for agent in agents_of(counselors, client)}
-    return [role for role in ROLES if role in used]
-
-
-@dataclass
-class Prepared:
-    """A study whose files are read and checked, and its programs.
-
-    Attributes:
-        study: the study.
-        file: its seed file.
-        seeds: those it plays.
-        counselors: program of each method.
-        client: the client's program.
-    """
-
-    study: Study
-    file: SeedFile
-    seeds: Sequence[GenerationSeed]
-    counselors: Mapping[str, Counselor]
-    client: Client
-
-    @property
-    def roles(self) -> list[str]:
-        """The roles in use."""
-        return roles_of(self.counselors, self.client)
-
-    @property
-    def sessions(self) -> int:
-        """How many sessions it plays."""
-        return len(self.seeds) * len(self.counselors)
-
-    @property
-    def embedded(self) -> bool:
-        """Whether any role uses the embedded LM."""
-        return any(self.study.spec(role).url is None for role in self.roles)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """All that decides what comes out."""
-        agents = agents_of(self.counselors, self.client)
-        hashes = {agent.name: agent.frozen.prompt.sha256 for agent in agents}
-        return self.study.identity(self.file.sha256, hashes, self.roles)
-
-
-def prepare(source: str, settings: Sequence[str]) -> Prepared:
-    """Reads and checks study, seeds and prompts.
-
-    Raises:
-        UsageError: something is wrong with them.
-    """
-    study = load_study(source, settings)
-    file = load_seeds(study.seeds)
-    return Prepared(study, file, file.take(study.sessions), *make_programs(study))
-
-
-def check_disk(path: Path, sessions: int, exchanges: int) -> None:
-    """Refuses a run that would fill the disk.
-
-    Raises:
-        UsageError: less is free than the sessions will take.
-    """
-    needed = sessions * (_SESSION_BYTES + _TURN_BYTES * exchanges) + 50_000_000
-    there = next(p for p in (path, *path.resolve().parents) if p.exists())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise UsageError(
-            f"{there} has {free / 1e6:.0f} MB free; the run takes about {needed / 1e6:.0f} MB",
-            "Free some, or name another folder: --out DIR",
-        )
-
-
-def resolve_models(
-    study: Study, roles: Sequence[str], meter: Meter
-) -> tuple[dict[str, LMSpec], dict[str, dspy.LM]]:
-    """Each role's model, checked against its server; equal specs are asked once."""
-    specs: dict[str, LMSpec] = {}
-    for spec, table, users in study.models(roles):
-        specs |= dict.fromkeys(users, resolve(spec, table))
-    return specs, {role: make_lm(spec, role, meter) for role, spec in specs.items()}
-
-
-def assign(program: dspy.Module, lms: Mapping[str, dspy.LM]) -> dspy.Module:
-    """Gives every agent of a program the LM of its role."""
-    for predictor in program.predictors():
-        if isinstance(predictor, Agent):
-            predictor.lm = lms[predictor.role]
-    return program
 
 
 def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter]:
@@ -157,9 +44,12 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
     check_disk(out, prepared.sessions, study.exchanges)
     meter = Meter(study.budget)
     specs, lms = resolve_models(study, prepared.roles, meter)
+    panel = make_panel(study, meter) if "judge" in study.stages else []
     whole = provenance(study, prepared.identity, prepared.file, specs)
+    whole["judges"] = {p.name: p.spec.model_dump(mode="json", exclude_none=True) for p in panel}
     directory = RunDirectory(out)
     directory.open(study_toml(study), whole)
+    book = ScoreBook(out)
     try:
         meter.load(directory.load_usage())
         done = directory.finished()
@@ -175,33 +65,57 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
         )
         if len(todo) < total:
             display.note(f"{total - len(todo)} of {total} sessions were finished before.")
+        workers = study.workers or (4 if prepared.embedded else 64)
+        random_seed = study.seed if study.faithful.send_seed else None
         generation = Generation(
             directory,
             {method: assign(program, lms) for method, program in prepared.counselors.items()},
             assign(prepared.client, lms),
             exchanges=study.exchanges,
-            random_seed=study.seed if study.faithful.send_seed else None,
+            random_seed=random_seed,
             provenance=session_provenance(whole),
             prices={role: spec.price for role, spec in specs.items()},
             meter=meter,
             display=display,
         )
         generation.outcome.finished, generation.outcome.sessions = total - len(todo), total
-        workers = study.workers or (4 if prepared.embedded else 64)
 
         async def main() -> Outcome:
-            loop, task = asyncio.get_running_loop(), asyncio.current_task()
-            assert task is not None
-            loop.add_signal_handler(signal.SIGTERM, task.cancel)
-            return await generation.play(iter(todo), min(workers, max(len(todo), 1)))
+            if not panel:
+                return await generation.play(iter(todo), workers)
+            judging = Judging(
+                book,
+                panel,
+                study.scales,
+                repeats=study.judge_repeats,
+                random_seed=random_seed,
+                workers=workers,
+            )
+            stage = JudgeStage(judging, display, workers)
+            generation.published = lambda session: stage.submit(of_session(session))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stage.run())
+                outcome = await generation.play(iter(todo), workers)
+                await stage.finish(of_session(session) for session in read_sessions(out))
+            outcome.take_judging(stage)
+            return outcome
 
         with display:
-            try:
-                return run_loop(main()), meter
-            except asyncio.CancelledError:
-                raise KeyboardInterrupt from None
+            return run_loop(_stoppable(main())), meter
     finally:
+        book.close()
         directory.close()
+
+
+async def _stoppable(main: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Ends on SIGTERM as on Ctrl-C."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await main
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def print_estimate(prepared: Prepared, console: Console) -> None:
@@ -267,12 +181,6 @@ def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -
         say(f"{outcome.left} sessions are unfinished; the same command goes on.")
     say(f"{outcome.finished} sessions finished: {out / 'sessions'}")
     say(f"Read them: magnet show {out}   (one session: magnet show {out} 1 --turn 1)")
-
-
-def quiet() -> None:
-    """Keeps DSPy from holding on to every call and from a warning a truncated reply."""
-    dspy.configure(disable_history=True, trace=None, warn_on_type_mismatch=False)
-    logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)
 
 
 def reproduce(

@@ -2,9 +2,10 @@
 
 import difflib
 import hashlib
+import re
 import tomllib
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -21,22 +22,29 @@ from pydantic import (
 )
 
 from magnet.errors import UsageError
-from magnet.lm.spec import PARENTS, ROLES, LMSpec, Price, spec_for
+from magnet.lm.spec import CONNECTION, PARENTS, ROLES, LMSpec, Price, spec_for
 from magnet.lm.usage import Budget
 from programs import FIDELITIES, METHODS, Fidelity
 
 #: Keys that change where or how fast a run goes, not what comes out: a run directory may be
 #: continued with others.
-NOT_IDENTITY = ("name", "workers", "budget", "stages")
+NOT_IDENTITY = ("name", "workers", "budget", "stages", "scales", "repeats", "judges")
 _NOT_IDENTITY_LM = ("url", "key_env", "price", "timeout")
 
-_KNOWN: dict[str, Iterable[str]] = {
-    "budget": Budget.model_fields,
-    "switches": Fidelity.model_fields,
-    "lm": ("default", *ROLES),
-    **{f"lm.{role}": LMSpec.model_fields for role in ("default", *ROLES)},
-    **{f"lm.{role}.price": Price.model_fields for role in ("default", *ROLES)},
+_TABLES: dict[str, Iterable[str]] = {
+    r"budget": Budget.model_fields,
+    r"switches": Fidelity.model_fields,
+    r"lm": ("default", *ROLES),
+    r"(lm|judges)\.[^.]+": LMSpec.model_fields,
+    r"(lm|judges)\.[^.]+\.price": Price.model_fields,
 }
+
+
+def _known_keys(path: str) -> Iterable[str] | None:
+    """The keys a table of a study may have; None where any will do."""
+    if not path:
+        return Study.model_fields
+    return next((keys for form, keys in _TABLES.items() if re.fullmatch(form, path)), None)
 
 
 class Study(BaseModel):
@@ -49,7 +57,10 @@ class Study(BaseModel):
         sessions: how many of its seeds, from the first; all of them unless set.
         exchanges: turns a session has at most after greeting and opening (paper: 20).
         seed: of the run; all sampling derives from it.
-        stages: what to do.
+        stages: what to do, of ``generate``, ``judge``, ``report``.
+        scales: what judges rate.
+        repeats: how often a judge is asked each question; the fidelity's number unless set.
+        judges: tables of LMSpec's keys by judge's name, over ``[lm.judge]``; one judge unless set.
         prompts: the prompt set.
         fidelity: ``paper`` follows the paper's text, ``released`` the authors' scripts.
         switches: single switches of ``programs.fidelity.Fidelity`` that differ from it.
@@ -66,7 +77,10 @@ class Study(BaseModel):
     sessions: PositiveInt | None = None
     exchanges: PositiveInt = 20
     seed: int = 0
-    stages: list[Literal["generate"]] = ["generate"]
+    stages: list[Literal["generate", "judge", "report"]] = ["generate"]
+    scales: list[Literal["ctrs", "wai", "panas"]] = ["ctrs", "wai", "panas"]
+    repeats: PositiveInt | None = None
+    judges: dict[str, dict[str, Any]] = {}
     prompts: str = "ours"
     fidelity: Literal["paper", "released"] = "paper"
     switches: dict[str, Any] = {}
@@ -96,8 +110,34 @@ class Study(BaseModel):
 
     def spec(self, role: str) -> LMSpec:
         """A role's model."""
-        usual = self.faithful.technique_lm() if role == "technique" else {}
-        return spec_for(role, self.lm, usual)
+        return spec_for(role, self.lm, self._usual(role))
+
+    def _usual(self, role: str) -> dict[str, Any]:
+        if role == "judge":
+            return self.faithful.judge_lm()
+        return self.faithful.technique_lm() if role == "technique" else {}
+
+    def judge_specs(self) -> dict[str, LMSpec]:
+        """The judges' models by judge's name."""
+        if not self.judges:
+            return {"judge": self.spec("judge")}
+        shared = self.lm.get("judge", {})
+        return {
+            name: spec_for(
+                "judge", dict(self.lm) | {"judge": _over(shared, own)}, self._usual("judge")
+            )
+            for name, own in self.judges.items()
+        }
+
+    def judge_table(self, name: str) -> str:
+        """The table a judge's URL comes from."""
+        own = "url" in self.judges.get(name, {})
+        return f"judges.{name}" if own else f"lm.{self.table_of('judge')}"
+
+    @property
+    def judge_repeats(self) -> int:
+        """How often a judge is asked each question."""
+        return self.repeats or self.faithful.judge_repeats
 
     def table_of(self, role: str) -> str:
         """The ``[lm.*]`` table a role's URL comes from."""
@@ -138,6 +178,13 @@ class Study(BaseModel):
         }
 
 
+def _over(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A judge's table over that of all judges; a URL of its own brings its own connection."""
+    if "url" in own:
+        shared = {k: v for k, v in shared.items() if k not in CONNECTION}
+    return shared | own
+
+
 def digest(identity: dict[str, Any]) -> str:
     """Hex sha256 of an identity."""
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
@@ -149,12 +196,12 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _check_keys(data: dict[str, Any], where: str, path: str = "") -> None:
-    known = _KNOWN.get(path, Study.model_fields if not path else ())
+    known = _known_keys(path)
     for key, value in data.items():
         inner = f"{path}.{key}" if path else key
-        if known and key not in known:
+        if known is not None and key not in known:
             raise UsageError(f"{where}: unknown key {inner!r}{_nearest(key, known)}")
-        if inner in _KNOWN:
+        if _known_keys(inner) is not None or inner == "judges":
             if not isinstance(value, dict):
                 raise UsageError(f"{where}: {inner} is a table, not {value!r}")
             _check_keys(value, where, inner)
@@ -204,6 +251,15 @@ def _apply(data: dict[str, Any], setting: str) -> None:
     data[last] = parsed
 
 
+def _checked(build: Callable[[], Any], study: Study, table: str) -> None:
+    try:
+        build()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, (table, *first["loc"])))
+        raise UsageError(f"study {study.name}: {field}: {first['msg']}") from None
+
+
 def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
     """A study from a TOML file or a preset's name, with ``key=value`` settings over it.
 
@@ -222,12 +278,8 @@ def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
     try:
         study = Study.model_validate(data)
         for role in ("default", *ROLES):
-            try:
-                study.spec(role)
-            except ValidationError as error:
-                first = error.errors()[0]
-                field = ".".join(map(str, ("lm", role, *first["loc"])))
-                raise UsageError(f"study {study.name}: {field}: {first['msg']}") from None
+            _checked(partial(study.spec, role), study, f"lm.{role}")
+        _checked(study.judge_specs, study, "judges")
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))

@@ -8,6 +8,7 @@ from programs.baselines import CactusCounselor, SingleCounselor
 from programs.client import Client
 from programs.counselor import Counselor
 from programs.fidelity import FIDELITIES, PAPER, RELEASED, Fidelity
+from programs.judge import SCALES, Judge
 from programs.magnet_counselor import MagnetCounselor
 
 #: Generation systems by the name a study's ``methods`` uses; called with prompts and fidelity.
@@ -28,12 +29,14 @@ __all__ = [
     "METHODS",
     "PAPER",
     "RELEASED",
+    "SCALES",
     "Agent",
     "AgentError",
     "CactusCounselor",
     "Client",
     "Counselor",
     "Fidelity",
+    "Judge",
     "MagnetCounselor",
     "SingleCounselor",
 ]

@@ -7,7 +7,7 @@ table gives the reasons.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Fidelity(BaseModel):
@@ -28,6 +28,9 @@ class Fidelity(BaseModel):
         technique_temperature: of the technique selector; None is the others'.
         technique_unlimited: whether its token limit is left to the server.
         technique_chat: whether it is asked over the chat wire whatever the others use.
+        judge_repeats: how often a judge is asked each question; PANAS always once.
+        judge_unlimited: whether a judge's token limit is left to the server.
+        judge_chat: whether judges are asked over the chat wire whatever the others use.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +46,9 @@ class Fidelity(BaseModel):
     technique_temperature: float | None = None
     technique_unlimited: bool = False
     technique_chat: bool = False
+    judge_repeats: int = Field(default=1, ge=1)
+    judge_unlimited: bool = False
+    judge_chat: bool = False
 
     def technique_lm(self) -> dict[str, Any]:
         """What the switches say of the technique selector's model."""
@@ -52,6 +58,15 @@ class Fidelity(BaseModel):
         if self.technique_unlimited:
             fields["max_tokens"] = 0
         if self.technique_chat:
+            fields["wire"] = "chat"
+        return fields
+
+    def judge_lm(self) -> dict[str, Any]:
+        """What the switches say of judges' models; both fidelities judge at temperature 0."""
+        fields: dict[str, Any] = {"temperature": 0.0}
+        if self.judge_unlimited:
+            fields["max_tokens"] = 0
+        if self.judge_chat:
             fields["wire"] = "chat"
         return fields
 
@@ -69,5 +84,8 @@ RELEASED = Fidelity(
     technique_temperature=0.0,
     technique_unlimited=True,
     technique_chat=True,
+    judge_repeats=3,
+    judge_unlimited=True,
+    judge_chat=True,
 )
 FIDELITIES = {"paper": PAPER, "released": RELEASED}

@@ -11,9 +11,9 @@ from typing import Any
 from signatures.judge import FEELINGS
 from signatures.reading import json_object
 
-_NUMBER = r"(?<![\w.\-−–])(\d{1,3})(?:[.,]0+)?(?![\w.]*\d)"
+_NUMBER = r"(?<![\w.\-−–])(\d{1,3})(?:[.,]0+)?(?![\w.]*\d)(?!\s*[-–]\s*\d)(?!\s*%)"
 _OUT_OF = re.compile(rf"{_NUMBER}\s*(?:/|out of|von)\s*(\d{{1,3}})(?!\d)", re.IGNORECASE)
-_LEADING = re.compile(rf"^\W{{0,6}}{_NUMBER}(?=\W|$)(?!\s*[-–]\s*\d)(?!\s*%)")
+_LEADING = re.compile(rf"^\W{{0,6}}{_NUMBER}(?=\W|$)")
 _LABELLED = re.compile(
     r"\b(?:score|rating|rate|answer|grade|value)\b\W{0,6}(?:is|of|=|:|would be)?\W{0,6}" + _NUMBER,
     re.IGNORECASE,

@@ -34,7 +34,7 @@ def resolve(spec: LMSpec, role: str = "default") -> LMSpec:
     Raises:
         UsageError: key missing, server out of reach, model unknown there.
     """
-    where = f"lm.{role}"
+    where = role if "." in role else f"lm.{role}"
     if spec.wire == "completions" and spec.template is None:
         raise UsageError(
             f"{where}: the completions wire needs a template",

@@ -1,0 +1,219 @@
+"""Judging: every question once, scores on disk as they come, nothing asked twice."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from eval.dialogues import Dialogue
+from eval.scores import Score, load_scores
+from magnet.draw import Draw
+from magnet.lm import LMSpec
+from magnet.lm.loop import on_disk
+from programs import SCALES, AgentError, Judge
+from signatures import FEELINGS
+from signatures.judging import partial_feelings
+
+FILE = "scores.jsonl"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing to ask one judge.
+
+    Attributes:
+        judge: its name.
+        agent: an agent of SCALES.
+        dialogue: what is judged; for PANAS before, any dialogue of the client.
+        repeat: which asking, from 0.
+        key: see Score.
+    """
+
+    judge: str
+    agent: str
+    dialogue: Dialogue
+    repeat: int
+    key: str
+
+    @property
+    def before(self) -> bool:
+        """Whether it is about the client's form alone."""
+        return self.agent == "panas-before"
+
+
+class ScoreBook:
+    """The scores of a run: a line each, in ``scores.jsonl``.
+
+    Args:
+        run: the run directory.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / FILE
+        counts: dict[str, int] = {}
+        for score in load_scores(run):
+            counts[score.key] = counts.get(score.key, 0) + 1
+        self.known = {key for key, n in counts.items() if n in (1, len(FEELINGS))}
+        self._file: IO[bytes] | None = None
+
+    def add(self, scores: Sequence[Score]) -> None:
+        """Appends the scores of one question."""
+        if self._file is None:
+            if self.path.is_file():  # a torn last line must not swallow the next
+                with self.path.open("rb") as file:
+                    torn = not file.read().endswith(b"\n") and self.path.stat().st_size > 0
+                if torn:
+                    with self.path.open("ab") as file:
+                        file.write(b"\n")
+            self._file = self.path.open("ab")
+        self._file.write(b"".join(orjson.dumps(asdict(score)) + b"\n" for score in scores))
+        self._file.flush()
+        self.known |= {score.key for score in scores}
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+@dataclass(frozen=True)
+class Panelist:
+    """A judge of the panel: its program, with its LM set, and what identifies its answers."""
+
+    name: str
+    program: Judge
+    spec: LMSpec
+
+    def key(self, agent: str, content: str, repeat: int, seed: int | None) -> str:
+        """See Score.key."""
+        settings = self.spec.model_dump_json(exclude={"url", "key_env", "price", "timeout"})
+        prompt = self.program.agents[agent].frozen.prompt.sha256
+        parts = (content, self.name, settings, agent, prompt, str(repeat), str(seed))
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+
+
+class Judging:
+    """Asks a panel about dialogues, as they come.
+
+    The questions about one dialogue go to a judge one after the other, so that the transcript
+    they all begin with is in the server's cache; dialogues are judged side by side.
+
+    Args:
+        book: where scores go.
+        panel: the judges.
+        scales: of SCALES.
+        repeats: how often each question is asked; PANAS once.
+        random_seed: of the run; None leaves sampling to the servers.
+        workers: dialogues judged at once, over all judges.
+        done: told of each answered question: its scores, and retries by reason.
+    """
+
+    def __init__(
+        self,
+        book: ScoreBook,
+        panel: Sequence[Panelist],
+        scales: Sequence[str],
+        *,
+        repeats: int,
+        random_seed: int | None,
+        workers: int,
+        done: Callable[[Sequence[Score], Mapping[str, int]], None] = lambda scores, retries: None,
+    ) -> None:
+        self.book, self.panel, self.scales, self.repeats = book, panel, scales, repeats
+        self.random_seed, self.done = random_seed, done
+        self.places = asyncio.Semaphore(workers)
+        self.asked = set(book.known)
+        self.failed: dict[str, str] = {}
+
+    def questions(self, dialogue: Dialogue) -> Iterator[list[Question]]:
+        """What is still to be asked about a dialogue, a list a judge."""
+        for panelist in self.panel:
+            todo = []
+            for scale in self.scales:
+                for agent in SCALES[scale]:
+                    if scale == "panas" and not dialogue.intake_form:
+                        continue
+                    for repeat in range(1 if scale == "panas" else self.repeats):
+                        question = self._question(panelist, agent, dialogue, repeat)
+                        if question.key not in self.asked:
+                            self.asked.add(question.key)
+                            todo.append(question)
+            if todo:
+                yield todo
+
+    def _question(
+        self, panelist: Panelist, agent: str, dialogue: Dialogue, repeat: int
+    ) -> Question:
+        content = dialogue.content_hash
+        if agent == "panas-before":  # the form alone: once a client
+            content = hashlib.sha256((dialogue.intake_form or "").encode()).hexdigest()
+        key = panelist.key(agent, content, repeat, self.random_seed)
+        return Question(panelist.name, agent, dialogue, repeat, key)
+
+    async def judge(self, dialogue: Dialogue) -> None:
+        """Asks all judges all questions about a dialogue that are not answered yet.
+
+        Raises:
+            AgentError: a fault that further calls would meet too; others are kept in ``failed``.
+        """
+        programs = {panelist.name: panelist.program for panelist in self.panel}
+        for todo in list(self.questions(dialogue)):
+            async with self.places:
+                for question in todo:
+                    await self._ask(programs[question.judge], question)
+
+    async def _ask(self, program: Judge, question: Question) -> None:
+        draw = None
+        if self.random_seed is not None:
+            draw = Draw((self.random_seed, question.key))
+        retries: Mapping[str, int]
+        try:
+            answer = await program.acall(
+                question=question.agent,
+                conversation=question.dialogue.text,
+                intake_form=question.dialogue.intake_form,
+                draw=draw,
+            )
+            scores = list(_scores(question, answer.toDict(), None))
+            retries = answer.call.retries
+        except AgentError as error:
+            if error.code != "malformed":
+                self.failed[question.key] = str(error)
+                self.asked.discard(question.key)
+                raise
+            scores = list(_scores(question, {}, error.raw or ""))
+            retries = error.retries
+        await on_disk(self.book.add, scores)
+        self.done(scores, retries)
+
+
+def _scores(question: Question, answer: Mapping[str, object], raw: str | None) -> Iterable[Score]:
+    """The records of an answer; of an unreadable one what can be read, the rest missing."""
+    d, agent = question.dialogue, question.agent
+    scale, _, item = agent.partition("-")
+    values: dict[str, object] = {item: answer.get("score")}
+    if scale == "panas":
+        scale = agent.replace("-", "_")
+        given = answer.get("feelings") or (partial_feelings(raw) if raw else {})
+        assert isinstance(given, dict)
+        values = {feeling: given.get(feeling) for feeling in FEELINGS}
+    for name, value in values.items():
+        yield Score(
+            dialogue=d.client_id if question.before else d.id,
+            method="" if question.before else d.method,
+            seed_id=d.client_id if question.before else d.seed_id,
+            client_id=d.client_id,
+            attitude="" if question.before else d.attitude,
+            judge=question.judge,
+            scale=scale,
+            item=name,
+            repeat=question.repeat,
+            value=float(value) if isinstance(value, int) else None,
+            reason=str(answer.get("reason") or ""),
+            raw=raw if value is None else None,
+            key=question.key,
+        )
