@@ -28,6 +28,7 @@ class Dialogue:
         intake_form: the client's form; None where unknown: PANAS cannot be asked then.
         messages: what was said, in order.
         session: the whole record, where the source is a run of this project.
+        record: the source's record, where it is a file of other origin.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Dialogue:
     intake_form: str | None
     messages: tuple[Message, ...]
     session: Session | None = None
+    record: dict[str, Any] | None = None
 
     @property
     def text(self) -> str:
@@ -114,6 +116,7 @@ def _of_record(record: Any, name: str, source: str) -> Dialogue:
         attitude=attitude or str(record.get("attitude") or ""),
         intake_form=form,
         messages=_messages(turns, where),
+        record=record,
     )
 
 

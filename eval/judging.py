@@ -148,7 +148,7 @@ class Judging:
     def _question(
         self, panelist: Panelist, agent: str, dialogue: Dialogue, repeat: int
     ) -> Question:
-        content = dialogue.content_hash
+        content = f"{dialogue.id}\x1f{dialogue.content_hash}"
         if agent == "panas-before":  # the form alone: once a client
             content = hashlib.sha256((dialogue.intake_form or "").encode()).hexdigest()
         key = panelist.key(agent, content, repeat, self.random_seed)

@@ -50,6 +50,45 @@ def compare(
 
 
 @app.command()
+def adopt(
+    source: Annotated[Path, typer.Argument(help="Folder or zip of sessions, or JSONL of chats.")],
+    out: Annotated[Path, typer.Option(help="The run directory to make.")],
+    method: Annotated[str | None, typer.Option(help="What to call the system behind it.")] = None,
+) -> None:
+    """Make a run directory of dialogues from elsewhere, to judge, measure and report them."""
+    from magnet.adopt import adopt as adopt_dialogues
+
+    typer.echo(f"{adopt_dialogues(source, out, method)} dialogues are in {out}")
+
+
+@app.command()
+def judge(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    scales: Annotated[str | None, typer.Option(help="Of ctrs,wai,panas; else the study's.")] = None,
+    judges: Annotated[
+        list[str] | None, typer.Option("--judge", help="A judge of the study; else all of them.")
+    ] = None,
+    sessions: Annotated[
+        int | None, typer.Option(help="How many, from the first; else all.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key.")
+    ] = None,
+) -> None:
+    """Rate a run's sessions; what is already rated is not asked again."""
+    from magnet.judge import judge_run
+    from magnet.prepare import quiet
+
+    quiet()
+    named = [f"scales={scales.split(',')}"] if scales else []
+    stage = judge_run(run, [*named, *(settings or [])], judges or [], sessions, Console())
+    typer.echo(f"{stage.answers} answers, {stage.missing} scores missing: {run / 'scores.jsonl'}")
+    if stage.left:
+        typer.echo(f"{len(stage.left)} sessions are not wholly judged; the same command goes on.")
+    raise typer.Exit(1 if stage.left else 0)
+
+
+@app.command()
 def doctor(
     study: Annotated[str, typer.Argument(help="A study's TOML file or name.")] = "demo",
     settings: Annotated[

@@ -70,13 +70,7 @@ class RunDirectory:
             )
         self.sessions.mkdir(parents=True, exist_ok=True)
         self.journals.mkdir(exist_ok=True)
-        self._lock = (self.path / ".lock").open("wb")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"{self.path} is in use by another process", "Wait for it, or name another --out."
-            ) from None
+        self.hold()
         if known.is_file():
             before = orjson.loads(known.read_bytes())["identity"]
             if changed := sorted(_differences(before, provenance["identity"])):
@@ -89,6 +83,20 @@ class RunDirectory:
             write_atomically(known, orjson.dumps(provenance, option=_PRETTY))
         for orphan in self.sessions.glob(".*.part"):
             orphan.unlink()
+
+    def hold(self) -> None:
+        """Keeps other processes out.
+
+        Raises:
+            UsageError: one has it.
+        """
+        self._lock = (self.path / ".lock").open("wb")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{self.path} is in use by another process", "Wait for it, or name another --out."
+            ) from None
 
     def close(self) -> None:
         """Lets other processes have it."""

@@ -3,14 +3,21 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
 
-from eval.dialogues import Dialogue
-from eval.judging import Judging, Panelist
+from rich.console import Console
+
+from eval.dialogues import Dialogue, of_session
+from eval.judging import Judging, Panelist, ScoreBook
 from eval.scores import Score
+from magnet.errors import UsageError
 from magnet.generate import FATAL
+from magnet.journal import RunDirectory, read_sessions
 from magnet.lm import Meter, make_lm, resolve
+from magnet.lm.loop import run_loop
 from magnet.progress import Display
-from magnet.study import Study
+from magnet.study import Study, load_study
 from programs import AgentError, Judge
 
 
@@ -83,3 +90,67 @@ class JudgeStage:
         for dialogue in rest:
             await self.submit(dialogue)
         await self.queue.put(None)
+
+
+def judge_run(
+    path: Path, settings: Sequence[str], only: Sequence[str], limit: int | None, console: Console
+) -> JudgeStage:
+    """``magnet judge``: rates the finished sessions of a run; what is known is not asked again.
+
+    Args:
+        path: the run directory.
+        settings: ``key=value`` over its study: scales, repeats, judges, lm.judge, budget.
+        only: judges of the study to ask; all of them for none.
+        limit: how many sessions, from the first; all of them for None.
+        console: where progress goes.
+
+    Raises:
+        UsageError: no run there, or a judge is out of reach.
+    """
+    if not (path / "provenance.json").is_file():
+        raise UsageError(
+            f"{path} is no run directory",
+            "Dialogues of other origin become one: magnet adopt SOURCE --out DIR",
+        )
+    own = path / "study.toml"
+    study = load_study(str(own) if own.stat().st_size else "demo", settings)
+    directory, meter = RunDirectory(path), Meter(study.budget)
+    directory.hold()
+    book = ScoreBook(path)
+    try:
+        panel = [p for p in make_panel(study, meter) if not only or p.name in only]
+        if not panel:
+            raise UsageError(f"the study has no judge {', '.join(only)}", _known_judges(study))
+        meter.load(directory.load_usage())
+        embedded = any(spec.url is None for spec in study.judge_specs().values())
+        workers = study.workers or (4 if embedded else 64)
+        judging = Judging(
+            book,
+            panel,
+            study.scales,
+            repeats=study.judge_repeats,
+            random_seed=study.seed if study.faithful.send_seed else None,
+            workers=workers,
+        )
+        dialogues = (of_session(s) for s in islice(read_sessions(path), limit))
+        display = Display(console, meter, sessions=0, turns=0, done=0, done_turns=0)
+        stage = JudgeStage(judging, display, workers)
+
+        async def main() -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(stage.run())
+                await stage.finish(dialogues)
+
+        with display:
+            try:
+                run_loop(main())
+            finally:
+                directory.save_usage(meter.dump())
+        return stage
+    finally:
+        book.close()
+        directory.close()
+
+
+def _known_judges(study: Study) -> str:
+    return f"It has: {', '.join(study.judge_specs())}."

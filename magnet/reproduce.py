@@ -175,6 +175,10 @@ def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -
     if outcome.retries:
         listed = ", ".join(f"{n} {kind}" for kind, n in sorted(outcome.retries.items()))
         say(f"Retries: {listed}.")
+    if outcome.answers:
+        say(f"Judges answered {outcome.answers} times; {outcome.missing} scores are missing.")
+    if outcome.unjudged:
+        say(f"{len(outcome.unjudged)} sessions are not wholly judged; the same command goes on.")
     if outcome.stopped:
         say(f"Stopped: {outcome.stopped}")
     if outcome.left:
@@ -246,7 +250,7 @@ def reproduce(
         )
         raise typer.Exit(INTERRUPTED) from None
     print_outcome(outcome, meter, folder, console)
-    raise typer.Exit(LEFT if outcome.left else FINISHED)
+    raise typer.Exit(LEFT if outcome.left or outcome.unjudged else FINISHED)
 
 
 def main() -> None:

@@ -102,6 +102,24 @@ class GenerationSeed:
             entry=entry,
         )
 
+    @classmethod
+    def from_record(cls, entry: dict[str, Any], seed_id: str, client_id: str) -> "GenerationSeed":
+        """A seed as a session file has it; what its entry lacks is empty."""
+        client = entry.get("AI_client") or {}
+        cbt = (entry.get("AI_counselor") or {}).get("CBT") or {}
+        return cls(
+            seed_id=seed_id,
+            client_id=client_id,
+            intake_form=client.get("intake_form") or "",
+            attitude=client.get("attitude") or "",
+            attitude_instruction=client.get("attitude_instruction") or "",
+            client_information=cbt.get("client_information") or "",
+            reason_counseling=cbt.get("reason_counseling") or "",
+            greeting=cbt.get("init_history_counselor") or "",
+            opening=cbt.get("init_history_client") or "",
+            entry=entry,
+        )
+
 
 @dataclass(frozen=True)
 class SeedFile:

@@ -113,10 +113,11 @@ class Session(_Record):
     @property
     def history(self) -> list[Message]:
         """All messages: greeting, opening, then two a turn."""
-        messages = [
-            Message(role="counselor", message=self.seed.greeting),
-            Message(role="client", message=self.seed.opening),
-        ]
+        messages = []
+        if self.seed.greeting:  # a dialogue of other origin may begin otherwise
+            messages.append(Message(role="counselor", message=self.seed.greeting))
+        if self.seed.opening:
+            messages.append(Message(role="client", message=self.seed.opening))
         for turn in self.turns:
             messages.append(Message(role="counselor", message=turn.reply))
             if turn.client_reply is not None:
@@ -159,8 +160,8 @@ class Session(_Record):
             "cost": self.cost,
             "provenance": self.provenance,
             "example": entry,
-            "AI_client": entry["AI_client"],
-            "AI_counselor": entry["AI_counselor"],
+            "AI_client": entry.get("AI_client"),
+            "AI_counselor": entry.get("AI_counselor"),
         }
 
     @classmethod
@@ -176,7 +177,7 @@ class Session(_Record):
         return cls(
             id=data["id"],
             method=data["method"],
-            seed=GenerationSeed.from_entry(data["example"]),
+            seed=GenerationSeed.from_record(data["example"], data["seed_id"], data["client_id"]),
             plan=plan,
             turns=[Turn.model_validate(turn) for turn in data["turns"]],
             provenance=data["provenance"],

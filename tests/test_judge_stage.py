@@ -1,0 +1,145 @@
+"""Judging a run: streamed, resumable, nothing asked twice, missing stays missing."""
+
+import json
+
+import orjson
+import pytest
+
+from eval.scores import load_scores
+from tests.running import HASTY, command, magnet, reproduce, run
+
+JUDGED = {"stages": ["generate", "judge"], "scales": ["ctrs", "wai", "panas"]}
+PER_SESSION, PER_CLIENT = 6 + 12 + 1, 1
+
+
+def judge_requests(server):
+    return [r for r in server.requests if "rate" in json.dumps(r["messages"][0])]
+
+
+def test_one_study_generates_and_judges(server, out):
+    done = reproduce(server, out, sessions=3, **JUDGED)
+    assert done.returncode == 0, done.stderr
+    scores = load_scores(out)
+    assert len(scores) == 3 * (6 + 12 + 20) + 20
+    assert all(s.value is not None for s in scores)
+    ranges = {"ctrs": (0, 6), "wai": (1, 7), "panas_before": (1, 5), "panas_after": (1, 5)}
+    assert all(ranges[s.scale][0] <= s.value <= ranges[s.scale][1] for s in scores)
+    asked = server.count
+    again = reproduce(server, out, sessions=3, **JUDGED)
+    assert again.returncode == 0, again.stderr
+    assert server.count == asked  # a second run asks nothing
+
+
+def test_panas_before_is_asked_once_a_client(server, out):
+    reproduce(server, out, sessions=4, exchanges=1, **JUDGED)
+    before = [s for s in load_scores(out) if s.scale == "panas_before"]
+    assert len({s.dialogue for s in before}) == 2  # four seeds, two clients
+    assert len(before) == 40
+    assert {s.method for s in before} == {""}
+
+
+def test_judges_ask_at_temperature_zero_with_the_transcript_first(server, out):
+    reproduce(server, out, sessions=1, exchanges=1, stages=["generate", "judge"], scales=["ctrs"])
+    asked = judge_requests(server)
+    assert len(asked) == 6
+    assert {r["temperature"] for r in asked} == {0}
+    users = [r["messages"][1]["content"] for r in asked]
+    shared = users[0][: users[0].index("The aspect to rate")]
+    assert all(user.startswith(shared) for user in users)
+
+
+def test_a_later_judge_asks_only_what_is_new(server, out):
+    reproduce(server, out, sessions=2, stages=["generate"])
+    asked = server.count
+    one = magnet("judge", out, "--scales", "ctrs", "--sessions", "1")
+    assert one.returncode == 0, one.stderr
+    assert server.count == asked + 6
+    magnet("judge", out, "--scales", "ctrs,wai")
+    assert server.count == asked + 2 * 18
+
+
+def test_a_jury_is_kept_apart_and_repeats_too(server, out):
+    reproduce(server, out, sessions=1, exchanges=1, stages=["generate"])
+    judges = "judges={strict={temperature=0.0}, mild={temperature=0.5}}"
+    done = magnet("judge", out, "--scales", "ctrs", "--set", judges, "--set", "repeats=2")
+    assert done.returncode == 0, done.stderr
+    scores = load_scores(out)
+    assert {(s.judge, s.repeat) for s in scores} == {
+        (j, r) for j in ("strict", "mild") for r in (0, 1)
+    }
+    assert len(scores) == 24
+    seeds = [r["seed"] for r in judge_requests(server)]
+    assert len(set(seeds)) == 24  # each asked on its own
+
+
+def test_what_cannot_be_read_is_missing_with_the_raw_text(serve, out):
+    def odd(body, prompt):
+        return "no idea" if "Collaboration:" in prompt else None
+
+    server = serve(reply=odd)
+    done = reproduce(
+        server, out, sessions=1, exchanges=1, stages=["generate", "judge"], scales=["ctrs"]
+    )
+    assert done.returncode == 0, done.stderr
+    missing = [s for s in load_scores(out) if s.value is None]
+    assert [(s.item, s.raw) for s in missing] == [("collaboration", "no idea")]
+    assert "1 scores are missing" in done.stdout
+    asked = server.count
+    magnet("judge", out, "--scales", "ctrs")
+    assert server.count == asked
+
+
+def test_a_kill_between_scores_asks_nothing_twice(server, out):
+    reproduce(server, out, sessions=2, exchanges=1, stages=["generate"])
+    magnet("judge", out, "--scales", "ctrs")
+    lines = (out / "scores.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "scores.jsonl").write_bytes(b"".join(lines[:7]) + lines[7][:30])
+    asked = server.count
+    magnet("judge", out, "--scales", "ctrs")
+    assert server.count == asked + 5  # twelve less the seven that were whole
+    assert len(load_scores(out)) == 12
+
+
+@pytest.mark.parametrize("fault", ["500", "reset"])
+def test_a_dead_judge_leaves_the_rest_for_the_next_run(fault, serve, out):
+    broken = {"now": True}
+    server = serve()
+    reproduce(server, out, sessions=1, exchanges=1, stages=["generate"])
+    seen = server.count
+    server.faults = lambda n: fault if broken["now"] and n > seen + 3 else None
+    settings = ["--set", "lm.judge.timeout=5"]
+    hasty = HASTY.replace("magnet.reproduce", "magnet.cli")
+    done = run(*command("judge", out, "--scales", "ctrs", *settings, code=hasty))
+    assert done.returncode == 1
+    assert "not wholly judged" in done.stdout
+    assert len(load_scores(out)) == 3
+    broken["now"] = False
+    assert magnet("judge", out, "--scales", "ctrs", *settings).returncode == 0
+    assert len(load_scores(out)) == 6
+
+
+def test_dialogues_from_elsewhere_are_adopted_and_judged(server, tmp_path):
+    chats = tmp_path / "chats.jsonl"
+    chat = [
+        {"role": "user", "content": "I cannot sleep."},
+        {"role": "assistant", "content": "Since when?"},
+        {"role": "user", "content": "Since May."},
+    ]
+    chats.write_bytes(orjson.dumps({"messages": chat}) + b"\n" + orjson.dumps({"messages": chat}))
+    adopted = tmp_path / "run"
+    done = magnet("adopt", chats, "--out", adopted, "--method", "elsewhere")
+    assert done.returncode == 0, done.stderr
+    url = f"lm.default.url='{server.url}'"
+    judged = magnet("judge", adopted, "--scales", "ctrs,panas", "--set", url)
+    assert judged.returncode == 0, judged.stderr
+    assert server.count == 12  # no form, no PANAS
+    first, _ = [r for r in server.requests if "Focus:" in r["messages"][1]["content"]]
+    assert "Client: I cannot sleep.\nCounselor: Since when?\nClient: Since May." in str(
+        first["messages"][1]["content"]
+    )
+
+
+def test_judging_what_is_no_run_says_how_to_make_it_one(tmp_path):
+    done = magnet("judge", tmp_path)
+    assert done.returncode == 2
+    assert "magnet adopt" in done.stderr

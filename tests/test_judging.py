@@ -1,0 +1,95 @@
+"""Judges' replies: read in any sane form, refused otherwise, never out of range."""
+
+import random
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signatures import FEELINGS
+from signatures.judging import partial_feelings, read_ctrs, read_feelings, read_score, read_wai
+
+FOUR = [
+    *("4", "4.0", "4,0", "4/6", "4 / 6", "4 out of 6", "Score: 4", "score 4", "Score: **4**"),
+    *("Rating = 4 out of 6", "(4) fine", "[4]", '"4", ok', "**4**, good", "4, because of 3 things"),
+    *("I would give this a 4.", "The score is 4. There were 2 slips.", "4\n\nReason: fine"),
+    *('{"score": 4}', '{"score": 4.0}', '{"score": "4/6"}', '{"score": 4, "reason": "cut of'),
+]
+REFUSED = [
+    *("", "none", "-1", "- 4", "7", "40", "4.5", "3-4", "between 3 and 4", "4%", "4/10", "1e5"),
+    *('{"score": 9}', '{"score": null}', '{"score": true}', '{"score": 1e400}', '{"rating": 4}'),
+    *("On a scale of 0-6 it is 3 or 4", '{"score": [4]}', "[]", "{}", '{"score": "NaN"}'),
+]
+
+
+@pytest.mark.parametrize("reply", FOUR)
+def test_a_score_is_read_in_any_sane_form(reply):
+    assert read_ctrs(reply)["score"] == 4
+
+
+@pytest.mark.parametrize("reply", REFUSED)
+def test_what_holds_no_single_score_in_range_is_refused(reply):
+    with pytest.raises(ValueError, match="."):
+        read_ctrs(reply)
+
+
+def test_the_reason_stands_behind_the_number():
+    assert read_wai("5, they agree on 2 aims")["reason"] == "they agree on 2 aims"
+    assert read_wai('{"score": 5, "reason": "they agree"}')["reason"] == "they agree"
+
+
+def odd_replies(count):
+    """Replies of a judge gone astray, always the same ones."""
+    rng = random.Random(2509)
+    pieces = [
+        *("4", "7", "-3", "6/6", "3.5", "Score:", "score", "out of", "{", "}", '"score":', "null"),
+        *("NaN", "Infinity", "1e9", "\n", ",", "%", "because", "९", "④", "\u2028", "[/END]", "٣"),
+        *FEELINGS[:5],
+    ]
+    for _ in range(count):
+        if rng.random() < 0.3:
+            yield "".join(rng.choices(string.printable, k=rng.randrange(60)))
+        else:
+            yield rng.choice(["", " ", ", "]).join(rng.choices(pieces, k=rng.randrange(1, 14)))
+
+
+def test_two_thousand_odd_replies_crash_nothing_and_yield_no_number_out_of_range():
+    read = 0
+    for reply in odd_replies(2000):
+        for low, high in ((0, 6), (1, 7)):
+            try:
+                score = read_score(reply, low, high)["score"]
+            except ValueError:
+                continue
+            assert type(score) is int, reply
+            assert low <= score <= high, reply
+            read += 1
+        assert all(1 <= v <= 5 for v in partial_feelings(reply).values())
+    assert read > 100  # the fuzz holds sane replies too
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text):
+    try:
+        assert 0 <= read_ctrs(text)["score"] <= 6
+    except ValueError:
+        pass
+    assert all(1 <= v <= 5 for v in partial_feelings(text).values())
+
+
+def test_feelings_are_read_from_lines_and_json():
+    short = "\n".join(f"{n}. **{f}**: {1 + n % 5}" for n, f in enumerate(FEELINGS))
+    long = "\n".join(f"{f}, felt on 3 days, {1 + n % 5}" for n, f in enumerate(FEELINGS))
+    wanted = {f: 1 + n % 5 for n, f in enumerate(FEELINGS)}
+    assert read_feelings(short)["feelings"] == wanted
+    assert read_feelings(long)["feelings"] == wanted
+    json = "{" + ", ".join(f'"{f}": {v}' for f, v in wanted.items()) + "}"
+    assert read_feelings(json)["feelings"] == wanted
+
+
+def test_a_feeling_without_a_score_is_refused_not_guessed():
+    text = "\n".join(f"{f}: 3" for f in FEELINGS[1:]) + "\nInterested: 9"
+    with pytest.raises(ValueError, match="Interested"):
+        read_feelings(text)
+    assert len(partial_feelings(text)) == 19
