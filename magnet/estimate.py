@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from magnet.lm.usage import cost
 from magnet.seeds import GenerationSeed
 from magnet.study import Study
-from programs import Agent, Client, Counselor
+from programs import Agent, Client, Counselor, Judge
 
 #: Characters a token holds, roughly, in English text.
 CHARS = 4
@@ -57,6 +57,26 @@ def _input_tokens(study: Study, seeds: Sequence[GenerationSeed], agent: Agent, t
     return total
 
 
+def _judging(study: Study, seeds: Sequence[GenerationSeed], methods: int) -> RoleEstimate:
+    """The judges' calls; PANAS before is asked once a client, all else about every session."""
+    row, limit = RoleEstimate("judge"), _limit(study, "judge")
+    said = (_limit(study, "response") + _limit(study, "client")) * study.exchanges
+    clients = len({seed.client_id for seed in seeds})
+    form = sum(len(seed.intake_form) for seed in seeds) // CHARS // len(seeds)
+    for scale in study.scales:
+        for agent in Judge(study.prompts, study.faithful, (scale,)).predictors():
+            before, panas = agent.name == "panas-before", scale == "panas"
+            asked = clients if before else len(seeds) * methods
+            asked *= len(study.judge_specs()) * (1 if panas else study.judge_repeats)
+            prompt = agent.frozen.prompt
+            shown = (len(prompt.system or "") + len(prompt.user)) // CHARS
+            shown += (0 if before else said) + (form if panas else 0)
+            row.calls += asked
+            row.input_tokens += asked * shown
+            row.output_tokens += asked * limit
+    return row
+
+
 def estimate(
     study: Study,
     seeds: Sequence[GenerationSeed],
@@ -75,6 +95,8 @@ def estimate(
             row.calls += len(seeds) * turns
             row.input_tokens += _input_tokens(study, seeds, agent, turns)
             row.output_tokens += len(seeds) * turns * _limit(study, agent.role)
+    if "judge" in study.stages:
+        rows["judge"] = _judging(study, seeds, len(counselors))
     for row in rows.values():
         if price := study.spec(row.role).price:
             row.money = cost(price, row.input_tokens, row.output_tokens)

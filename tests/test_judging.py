@@ -1,5 +1,6 @@
 """Judges' replies: read in any sane form, refused otherwise, never out of range."""
 
+import contextlib
 import random
 import string
 
@@ -30,7 +31,7 @@ def test_a_score_is_read_in_any_sane_form(reply):
 
 @pytest.mark.parametrize("reply", REFUSED)
 def test_what_holds_no_single_score_in_range_is_refused(reply):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         read_ctrs(reply)
 
 
@@ -71,10 +72,8 @@ def test_two_thousand_odd_replies_crash_nothing_and_yield_no_number_out_of_range
 
 @given(st.text())
 def test_any_text_is_read_or_refused(text):
-    try:
+    with contextlib.suppress(ValueError):
         assert 0 <= read_ctrs(text)["score"] <= 6
-    except ValueError:
-        pass
     assert all(1 <= v <= 5 for v in partial_feelings(text).values())
 
 
