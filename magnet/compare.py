@@ -27,7 +27,7 @@ class MethodRow:
 
     method: str
     sessions: int = 0
-    unfinished: Counter[str] = field(default_factory=Counter)
+    unfinished: dict[str, int] = field(default_factory=dict)
     messages: int = 0
     calls: int = 0
     tokens: int | None = 0
@@ -81,7 +81,8 @@ def compare(run: Path) -> list[MethodRow]:
             row.money[currency] = row.money.get(currency, 0.0) + amount
     for session_id, reason in unfinished(run):
         method = methods[(int(session_id.removeprefix("session_")) - 1) % len(methods)]
-        rows[method].unfinished[reason] += 1
+        why = rows[method].unfinished
+        why[reason] = why.get(reason, 0) + 1
         seen[method] += 1
     planned = whole["study"].get("sessions") or whole["seeds"]["entries"]
     for method, row in rows.items():

@@ -10,7 +10,7 @@ class Draw:
 
     Example:
         >>> Draw((42, "c0ffee-positive")).at(1).at("reflection", 0).seed
-        1434021349
+        203445017
     """
 
     path: tuple[str | int, ...]

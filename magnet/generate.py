@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dspy
 
@@ -18,9 +18,6 @@ from magnet.roleplay import role_play
 from magnet.seeds import GenerationSeed
 from magnet.session import Session
 from programs import AgentError
-
-if TYPE_CHECKING:
-    from magnet.judge import JudgeStage
 
 #: Reasons that every further call would meet too: the run stops at once.
 FATAL = frozenset(
@@ -63,12 +60,6 @@ class Outcome:
     answers: int = 0
     missing: int = 0
     unjudged: dict[str, str] = field(default_factory=dict)
-
-    def take_judging(self, stage: "JudgeStage") -> None:
-        """Takes over what became of the judging."""
-        self.answers, self.missing, self.unjudged = stage.answers, stage.missing, stage.left
-        self.retries.update(stage.retries)
-        self.stopped = self.stopped or stage.stopped
 
     @property
     def left(self) -> int:

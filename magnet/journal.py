@@ -41,6 +41,9 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
     part.replace(path)
 
 
+_OWN = {"sessions", "journal", ".lock", "study.toml"}
+
+
 class RunDirectory:
     """A run on disk, held by one process at a time.
 
@@ -64,7 +67,8 @@ class RunDirectory:
         """
         known = self.path / "provenance.json"
         begun = known.is_file() or (self.path / ".lock").is_file()
-        if not begun and self.path.is_dir() and any(self.path.iterdir()):
+        foreign = self.path.is_dir() and any(p.name not in _OWN for p in self.path.iterdir())
+        if not begun and foreign:
             raise UsageError(
                 f"{self.path} is not empty and holds no run", "Name another folder: --out DIR"
             )
@@ -72,7 +76,12 @@ class RunDirectory:
         self.journals.mkdir(exist_ok=True)
         self.hold()
         if known.is_file():
-            before = orjson.loads(known.read_bytes())["identity"]
+            try:
+                before = orjson.loads(known.read_bytes())["identity"]
+            except (ValueError, KeyError, TypeError):
+                raise UsageError(
+                    f"{known} is not the provenance of a run", "Name another folder: --out DIR"
+                ) from None
             if changed := sorted(_differences(before, provenance["identity"])):
                 raise UsageError(
                     f"{self.path} belongs to another study: {', '.join(changed[:6])} differ",
@@ -132,8 +141,10 @@ class RunDirectory:
 
     def load_usage(self) -> dict[str, Any]:
         """The usage sums of earlier invocations."""
-        path = self.path / "usage.json"
-        return dict(orjson.loads(path.read_bytes())) if path.is_file() else {}
+        try:
+            return dict(orjson.loads((self.path / "usage.json").read_bytes()))
+        except (OSError, ValueError):  # none yet, or torn by a power cut
+            return {}
 
     def add_timing(self, record: dict[str, Any]) -> None:
         """Appends a line to timings.jsonl."""
@@ -164,10 +175,14 @@ class Journal:
                 if not line.endswith(b"\n"):
                     raise ValueError("no line break")
                 record = orjson.loads(line)
+                if not isinstance(record, dict):
+                    raise ValueError("not an object")  # noqa: TRY004 - damage, like the rest
                 if "reply" in record:
                     if plan := record.pop("plan", None):
                         session.plan = load_plan(plan)
                     session.turns.append(Turn.model_validate(record))
+                elif "unfinished" not in record:
+                    raise ValueError("neither a turn nor a note")
             except ValueError:
                 if good + len(line) < len(raw):
                     raise UsageError(
@@ -238,6 +253,8 @@ def read_session(file: Path) -> Session:
 def unfinished(path: Path) -> Iterator[tuple[str, str]]:
     """Ids of sessions under way, each with the last reason noted in its journal."""
     for file in sorted((path / "journal").glob("session_*.jsonl")):
+        if (path / "sessions" / f"{file.stem}.json").is_file():  # killed while publishing
+            continue
         reason = "interrupted"
         for line in file.read_bytes().splitlines():
             try:

@@ -12,7 +12,7 @@ from eval.dialogues import Dialogue, of_session
 from eval.judging import Judging, Panelist, ScoreBook
 from eval.scores import Score
 from magnet.errors import UsageError
-from magnet.generate import FATAL
+from magnet.generate import FATAL, Outcome
 from magnet.journal import RunDirectory, read_sessions
 from magnet.lm import Meter, make_lm, resolve
 from magnet.lm.loop import run_loop
@@ -64,6 +64,12 @@ class JudgeStage:
         """Hands over a dialogue; waits while the panel is busy."""
         if not self.stopped:
             await self.queue.put(dialogue)
+
+    def add_to(self, outcome: Outcome) -> None:
+        """Adds what became of the judging to what became of the sessions."""
+        outcome.answers, outcome.missing, outcome.unjudged = self.answers, self.missing, self.left
+        outcome.retries.update(self.retries)
+        outcome.stopped = outcome.stopped or self.stopped
 
     async def run(self) -> None:
         """Judges what is handed over until ``finish``."""

@@ -97,7 +97,7 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
                 group.create_task(stage.run())
                 outcome = await generation.play(iter(todo), workers)
                 await stage.finish(of_session(session) for session in read_sessions(out))
-            outcome.take_judging(stage)
+            stage.add_to(outcome)
             return outcome
 
         with display:

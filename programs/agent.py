@@ -4,10 +4,11 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Coroutine
-from typing import Any
+from typing import Annotated, Any
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError, is_retryable_lm_error
+from pydantic import TypeAdapter, ValidationError
 
 from magnet.draw import Draw
 from magnet.lm import Call
@@ -166,13 +167,15 @@ class Agent(dspy.Predict):
             try:
                 with dspy.context(adapter=adapter, call_log=log):
                     answer = await super().aforward(config={"seed": seed} if draw else {}, **inputs)
+                if self.tuned:
+                    self._check(answer)
                 break
             except AdapterParseError as error:
                 reason = str(error.__cause__ or error.message).splitlines()[0]
                 code, detail = "malformed", f"{reason}: {error.lm_response[:200]!r}"
                 final, raw = retries[code] + 1 >= self.tries, error.lm_response
             except LMError as error:
-                code, detail = error.code, error.message
+                code, detail = error.code, error.message.split("\n\n")[0]
                 faults = retries.total() - retries["malformed"]
                 final = not is_retryable_lm_error(error) or faults >= self.faults
                 if not final:
@@ -193,9 +196,30 @@ class Agent(dspy.Predict):
         )
         return answer
 
+    def _check(self, answer: dspy.Prediction) -> None:
+        """Holds a tuned agent's answer to its types in full: DSPy drops what Annotated says."""
+        for name, field in AGENTS[self.name].output_fields.items():
+            if not field.metadata:
+                continue
+            try:
+                whole: Any = Annotated[field.annotation, *field.metadata]
+                TypeAdapter(whole).validate_python(answer[name])
+            except ValidationError as error:
+                raise AdapterParseError(
+                    adapter_name="ChatAdapter",
+                    signature=self.signature,
+                    lm_response=str(answer[name]),
+                    message=error.errors()[0]["msg"],
+                ) from error
+
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """``aforward`` for synchronous callers."""
         return run_sync(self.aforward(**inputs))
+
+
+def calls_of(*answers: dspy.Prediction) -> list[AgentCall]:
+    """The call records of agents' answers; a module of the user's own may give none."""
+    return [answer.call for answer in answers if answer.get("call") is not None]
 
 
 async def together(*asked: Coroutine[Any, Any, Any]) -> list[Any]:

@@ -13,6 +13,7 @@ import dspy
 from magnet.draw import Draw
 from magnet.seeds import GenerationSeed
 from magnet.session import AgentCall, Message, transcript
+from programs.agent import calls_of
 from programs.counselor import Counselor
 from programs.fidelity import PAPER, Fidelity
 from signatures import Plan
@@ -49,7 +50,7 @@ class CactusCounselor(Counselor):
             history=transcript(history),
             draw=draw,
         )
-        return dspy.Prediction(reply=said.reply, plan=plan, calls=[*calls, said.call])
+        return dspy.Prediction(reply=said.reply, plan=plan, calls=[*calls, *calls_of(said)])
 
 
 class SingleCounselor(Counselor):
@@ -89,4 +90,4 @@ class SingleCounselor(Counselor):
         }
         inputs = {name: known[name] for name in self.response.signature.input_fields}
         said = await self.response.acall(**inputs, draw=draw)
-        return dspy.Prediction(reply=said.reply, calls=[said.call])
+        return dspy.Prediction(reply=said.reply, calls=calls_of(said))

@@ -9,7 +9,7 @@ from magnet.draw import Draw
 from magnet.lm.sync import run_sync
 from magnet.seeds import GenerationSeed
 from magnet.session import Message, transcript
-from programs.agent import Agent
+from programs.agent import Agent, calls_of
 from programs.fidelity import PAPER, Fidelity
 from prompts_frozen import load_prompts
 
@@ -45,7 +45,7 @@ class Client(dspy.Module):
             history=transcript(history),
             draw=draw,
         )
-        return dspy.Prediction(reply=said.reply, ended=said.ended, calls=[said.call])
+        return dspy.Prediction(reply=said.reply, ended=said.ended, calls=calls_of(said))
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """``aforward`` for synchronous callers."""

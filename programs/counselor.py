@@ -9,7 +9,7 @@ from magnet.draw import Draw
 from magnet.lm.sync import run_sync
 from magnet.seeds import GenerationSeed
 from magnet.session import AgentCall, Message
-from programs.agent import Agent
+from programs.agent import Agent, calls_of
 from programs.fidelity import PAPER, Fidelity
 from prompts_frozen import load_prompts
 from signatures import Plan
@@ -51,7 +51,7 @@ class Counselor(dspy.Module):
             first_utterance=f"Client: {seed.opening}",
             draw=draw,
         )
-        return planned.plan, [planned.call]
+        return planned.plan, calls_of(planned)
 
     async def aforward(
         self,

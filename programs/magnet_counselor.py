@@ -11,7 +11,7 @@ import dspy
 from magnet.draw import Draw
 from magnet.seeds import GenerationSeed
 from magnet.session import AgentCall, Message, transcript
-from programs.agent import together
+from programs.agent import calls_of, together
 from programs.counselor import Counselor
 from programs.fidelity import PAPER, Fidelity
 from signatures import SPECIALISTS, Plan
@@ -94,5 +94,5 @@ class MagnetCounselor(Counselor):
             plan=plan,
             candidates=candidates,
             techniques=techniques,
-            calls=[*calls, *(answer.call for answer in answers), said.call],
+            calls=[*calls, *calls_of(*answers, said)],
         )

@@ -77,8 +77,10 @@ def load_prompts(name: str = "ours") -> Mapping[str, Prompt]:
     where = "" if name == "ours" else f" {name}"
     relock = f"If the change is meant, run: magnet prompts lock{where}"
     try:
-        locked = json.loads((folder / LOCK).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        locked = dict(json.loads((folder / LOCK).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        locked = {}
+    if not locked:
         raise UsageError(f"prompt set {name!r} has no readable {LOCK}", relock) from None
     prompts: dict[str, Prompt] = {}
     for role in AGENTS:

@@ -29,11 +29,10 @@ _PREAMBLE = re.compile(
     re.IGNORECASE,
 )
 _QUOTES = {'"': '"', "“": "”", "«": "»"}
-_NEXT_TURN = {
-    "counselor": re.compile(r"^[\s*_]*(?:client|patient)[\s*_]*:", re.IGNORECASE | re.MULTILINE),
-    "client": re.compile(
-        r"^[\s*_]*(?:counsell?or|therapist)[\s*_]*:", re.IGNORECASE | re.MULTILINE
-    ),
+_SIDES = {"counselor": r"(?:counsell?or|therapist)", "client": r"(?:client|patient)"}
+_TURN = {
+    side: re.compile(rf"^[\s*_]*{name}[\s*_]*:[\s*_]*", re.IGNORECASE)
+    for side, name in _SIDES.items()
 }
 _END = re.compile(r"\[\s*/\s*END\s*\]", re.IGNORECASE)
 
@@ -44,6 +43,22 @@ def _unquote(text: str) -> str:
     if close and len(text) > 2 and text.endswith(close) and not {text[0], close} & set(inner):
         return inner.strip()
     return text
+
+
+def _own_lines(text: str, speaker: str) -> str:
+    """The speaker's lines up to the other side's next turn, without labels inside."""
+    other = _TURN["client" if speaker == "counselor" else "counselor"]
+    lines: list[str] = []
+    foreign = False
+    for line in text.splitlines():
+        if other.match(line):
+            if any(kept.strip() for kept in lines):
+                break
+            foreign = True
+        elif _TURN[speaker].match(line) or not foreign:
+            foreign = False
+            lines.append(_TURN[speaker].sub("", line))
+    return "\n".join(lines)
 
 
 def clean_reply(text: str, speaker: str) -> str:
@@ -60,12 +75,11 @@ def clean_reply(text: str, speaker: str) -> str:
     Raises:
         ValueError: nothing is left.
     """
-    text = text.strip()
+    text = _own_lines(_PREAMBLE.sub("", text.strip()), speaker).strip()
     before = None
     while text != before:  # layers nest: a quoted reply behind a label behind a preamble
         before = text
         text = _unquote(_LABELS.sub("", _PREAMBLE.sub("", text)).strip())
-    text = text[: match.start()] if (match := _NEXT_TURN[speaker].search(text)) else text
     text = _unquote(" ".join(text.split()))
     if not re.search(r"\w", text):
         raise ValueError("the reply is empty")
@@ -95,6 +109,7 @@ def _squeeze(text: str) -> str:
 
 def json_object(text: str) -> dict[str, Any] | None:
     """The object a constrained server wrote, closed where the token limit cut it; else None."""
+    text = re.sub(r"^\s*```\w*\s*|\s*```\s*$", "", text)
     if not text.lstrip().startswith("{"):
         return None
     value = json_repair.loads(text)
@@ -102,8 +117,10 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 
 _CBT = {_squeeze(t.value): t for t in CBTTechnique}
-_CBT_LABEL = re.compile(r"technique\W{0,6}[:\-–]\s*(.+)", re.IGNORECASE)
-_PLAN_LABEL = re.compile(r"(?:counsell?ing |treatment |session )?plan\W{0,4}:\s*", re.IGNORECASE)
+_CBT_LABEL = re.compile(r"technique\W{0,6}[:\-–]\W*(.+)", re.IGNORECASE)
+_PLAN_LABEL = re.compile(
+    r"(?:counsell?ing |treatment |session )?plan\W{0,4}:[\s*_]*", re.IGNORECASE
+)
 
 
 def _first_cbt(text: str) -> CBTTechnique | None:

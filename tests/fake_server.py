@@ -61,13 +61,21 @@ class FakeServer:
     """What the server does and what it has seen.
 
     Attributes:
-        faults: see Faults; kinds are 429, 500, reset, truncate, hang, empty, malformed.
+        faults: see Faults; kinds are any HTTP status ("429", "500", "401", ...), reset,
+            truncate, hang, empty, malformed.
+        complaint: what the body of an HTTP error says.
+        retry_after: the header of a 429; None leaves it out.
+        hang: seconds that a hanging answer takes.
         schemas: whether it honours ``response_format``, ignores it, or refuses it ("refuse").
-        models: ids it offers.
+        models: ids it offers; none at all is a server that lists no models (404).
         key: a key it demands.
         delay: seconds before each answer.
+        usage: whether its answers count tokens.
+        finish: the finish reason of its answers.
         reply: overrides the reply text, given body and prompt.
         requests: bodies received, in order, with "path" and "headers" added.
+        count: calls received.
+        listed: how often its models were asked for.
     """
 
     faults: Faults = lambda _: None
@@ -75,12 +83,17 @@ class FakeServer:
     models: tuple[str, ...] = ("fake-model",)
     key: str | None = None
     delay: float = 0.0
-    hang: float = 5.0
+    hang: float = 30.0
+    complaint: str = "simulated fault"
+    retry_after: str | None = "0.01"
+    usage: bool = True
+    finish: str = "stop"
     record: bool = True
     reply: Callable[[dict[str, Any], str], str | None] = lambda body, prompt: None
     requests: list[dict[str, Any]] = field(default_factory=list)
     fault_counts: Counter[str] = field(default_factory=Counter)
     count: int = 0
+    listed: int = 0
     url: str = ""
 
     def app(self) -> web.Application:
@@ -103,6 +116,9 @@ class FakeServer:
     async def _models(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
             return refused
+        self.listed += 1
+        if not self.models:
+            return web.Response(status=404)
         data = [{"id": name, "object": "model", "owned_by": "fake"} for name in self.models]
         return web.json_response({"object": "list", "data": data})
 
@@ -119,9 +135,10 @@ class FakeServer:
             self.fault_counts[kind] += 1
         if self.delay:
             await asyncio.sleep(self.delay)
-        if kind in ("429", "500"):
-            headers = {"Retry-After": "0.01"} if kind == "429" else None
-            error = {"error": {"message": "simulated fault"}}
+        if kind and kind.isdecimal():
+            wait = kind == "429" and self.retry_after is not None
+            headers = {"Retry-After": str(self.retry_after)} if wait else None
+            error = {"error": {"message": self.complaint}}
             return web.json_response(error, status=int(kind), headers=headers)
         if kind == "reset":
             assert request.transport is not None
@@ -158,18 +175,17 @@ class FakeServer:
         chat = "messages" in body
         content = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
         size = len(json.dumps(body.get("messages") or body["prompt"])) // 4
-        data = json.dumps(
-            {
-                "id": "fake",
-                "model": body["model"],
-                "choices": [{"index": 0, **content, "finish_reason": "stop"}],
-                "usage": {
-                    "prompt_tokens": size,
-                    "completion_tokens": len(text) // 4,
-                    "total_tokens": size + len(text) // 4,
-                },
-            }
-        ).encode()
+        usage = {
+            "prompt_tokens": size,
+            "completion_tokens": len(text) // 4,
+            "total_tokens": size + len(text) // 4,
+        }
+        whole = {
+            "id": "fake",
+            "model": body["model"],
+            "choices": [{"index": 0, **content, "finish_reason": self.finish}],
+        }
+        data = json.dumps(whole | ({"usage": usage} if self.usage else {})).encode()
         return web.Response(
             body=data[: len(data) // 2] if cut else data, content_type="application/json"
         )
@@ -182,7 +198,10 @@ def serving(server: FakeServer) -> Iterator[FakeServer]:
     ready, stop = threading.Event(), asyncio.Event()
 
     async def main() -> None:
-        runner = web.AppRunner(server.app(), access_log=None, handler_cancellation=True)
+        # a server that dies takes the calls under way with it: no grace for them
+        runner = web.AppRunner(
+            server.app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.01
+        )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
         await site.start()
@@ -200,6 +219,7 @@ def serving(server: FakeServer) -> Iterator[FakeServer]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
+        loop.close()
 
 
 def main() -> None:

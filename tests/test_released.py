@@ -157,7 +157,14 @@ def test_every_request_equals_the_scripts(method, tmp_path, monkeypatch):
         arguments = ["reproduce", "demo", "--set", f"methods=['{method}']", "--set", "exchanges=6"]
         arguments += ["--set", f"seeds={json.dumps(str(seeds))}", "--set", "sessions=6"]
         arguments += ["--set", f"lm={{default={{url='{server.url}'}}}}", "--prompts", "authors"]
-        arguments += ["--fidelity", "released", "--out", str(tmp_path / "run")]
+        arguments += [
+            "--set",
+            "stages=['generate']",
+            "--fidelity",
+            "released",
+            "--out",
+            str(tmp_path / "run"),
+        ]
         # The flags override keys of the table that --set replaced whole.
         arguments += ["--set", "lm.default.wire='completions'"]
         arguments += ["--set", "lm.default.template='llama3'"]

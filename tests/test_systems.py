@@ -2,7 +2,7 @@
 
 import pytest
 
-from magnet.reproduce import assign
+from magnet.prepare import assign
 from programs import METHODS, PAPER, RELEASED, Client, Fidelity, MagnetCounselor
 from tests.running import agent_on, programs_on, reproduce, seeds, session_files
 

@@ -1,6 +1,5 @@
 """From a model's spec to a ``dspy.LM`` that speaks to it."""
 
-import os
 from functools import cache
 from typing import Any
 
@@ -9,7 +8,7 @@ from dspy import lm15
 
 from magnet.errors import UsageError
 from magnet.lm import embedded
-from magnet.lm.http import Engine, Support, SyncEngine, list_models, redact
+from magnet.lm.http import Engine, Support, SyncEngine, key_of, list_models, plain, redact
 from magnet.lm.spec import LMSpec
 from magnet.lm.sync import run_sync
 from magnet.lm.usage import Meter
@@ -21,7 +20,7 @@ def _support(url: str) -> Support:
 
 
 def _check_key(spec: LMSpec, where: str) -> None:
-    if spec.key_env and not os.environ.get(spec.key_env):
+    if spec.key_env and not key_of(spec):
         raise UsageError(
             f"{where}: the environment variable {spec.key_env} is not set",
             f"Put the key into it: export {spec.key_env}=... (keys are never read from files).",
@@ -53,14 +52,14 @@ def resolve(spec: LMSpec, role: str = "default") -> LMSpec:
         offered = [str(m["id"]) for m in run_sync(list_models(spec))]
     except lm15.AuthError as error:
         raise UsageError(
-            f"{where}: {spec.url} refuses the key: {error.message}",
+            f"{where}: {spec.url} refuses the key: {plain(error)}",
             f"Check the variable that {where}.key_env names.",
         ) from None
     except lm15.UnsupportedModelError:  # a server without a list of models
         offered = []
     except lm15.LM15Error as error:
         raise UsageError(
-            f"{where}: {spec.url} does not answer: {redact(error.message, spec)}",
+            f"{where}: {spec.url} does not answer: {redact(plain(error), spec)}",
             "Start the server or correct the URL.",
         ) from None
     if spec.model is None:

@@ -45,17 +45,22 @@ async def http_session() -> aiohttp.ClientSession:
     return _SESSIONS[loop][1]
 
 
+def key_of(spec: LMSpec) -> str:
+    """The key, from the environment variable the study names; "" where there is none."""
+    return os.environ.get(spec.key_env or "", "").strip()
+
+
 def headers_for(spec: LMSpec, azure: bool = False) -> dict[str, str]:
     """Request headers, with the key from the environment where the study names one."""
     headers = {"Content-Type": "application/json"}
-    if key := os.environ.get(spec.key_env or ""):
+    if key := key_of(spec):
         headers |= {"api-key": key} if azure else {"Authorization": f"Bearer {key}"}
     return headers
 
 
 def redact(text: str, spec: LMSpec) -> str:
     """Text of a server without the key, whole or as servers echo it (``sk-ab***yz``)."""
-    if key := os.environ.get(spec.key_env or ""):
+    if key := key_of(spec):
         text = text.replace(key, "[key]")
     return re.sub(r"\b(?:sk|key)-[\w*.-]{6,}", "[key]", text)
 
@@ -91,10 +96,16 @@ def _error(status: int, text: str, retry_after: str | None) -> lm15.LM15Error:
     if status in (400, 413, 422) and _CONTEXT.search(text):
         kind = lm15.ContextLengthError
     try:
-        seconds = float(retry_after) if retry_after else None
+        seconds = float(retry_after or 0)
     except ValueError:  # a date: the caller's own pause serves
-        seconds = None
-    return kind(f"HTTP {status}: {text}", status=status, retry_after=seconds)
+        seconds = 0
+    wait = seconds if 0 < seconds < float("inf") else None
+    return kind(f"HTTP {status}: {text}", status=status, retry_after=wait)
+
+
+def plain(error: lm15.LM15Error) -> str:
+    """What went wrong, without the advice that lm15 adds for its own users."""
+    return str(error.message).split("\n\n")[0]
 
 
 @dataclass
@@ -129,7 +140,8 @@ class Engine:
                 retried.
             BudgetReached: the request was not sent.
         """
-        structured = self.support.structured and request.config.response_format is not None
+        asked = self.spec.structured and request.config.response_format is not None
+        structured = asked and self.support.structured
         self.meter.start(self.role)
         started = time.perf_counter()
         try:
@@ -157,7 +169,9 @@ class Engine:
         return response
 
     async def _post(self, request: Request, structured: bool) -> Response:
-        body = encode(request, self.spec.wire, self.spec.template, structured)
+        body = encode(
+            request, self.spec.wire, self.spec.template, structured, self.spec.more_sampling()
+        )
         try:
             session = await http_session()
             async with session.post(

@@ -1,5 +1,6 @@
 """What a study says about a language model."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -31,11 +32,14 @@ PARENTS = {"tuned-magnet": "response", "tuned-cactus": "response", "tuned-psych8
 CONNECTION = ("url", "model", "wire", "template", "key_env", "price")
 
 
+_SECRET = re.compile(r"key|token|secret|sig|pass|auth", re.IGNORECASE)
+
+
 def _no_secrets(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("a URL starts with http:// or https:// and names a host")
-    if parts.password or parts.username or {"api-key", "key"} & set(parse_qs(parts.query)):
+    if parts.password or parts.username or any(map(_SECRET.search, parse_qs(parts.query))):
         raise ValueError(
             "a key stands in the URL; put it into an environment variable and name that in key_env"
         )
@@ -85,14 +89,17 @@ class LMSpec(BaseModel):
     extra: dict[str, Any] = {}
 
     def sampling(self) -> dict[str, Any]:
-        """The sampling fields of a request body, unset ones left out."""
+        """The sampling fields every LM knows, as DSPy names them; unset ones left out."""
         fields = {
             "temperature": self.temperature,
             "top_p": self.top_p,
-            "min_p": self.min_p,
+            "max_tokens": self.max_tokens or None,
         }
-        fields["max_tokens"] = self.max_tokens or None
-        return {k: v for k, v in fields.items() if v is not None} | self.extra
+        return {k: v for k, v in fields.items() if v is not None}
+
+    def more_sampling(self) -> dict[str, Any]:
+        """Fields of the request body that are this server's own."""
+        return ({} if self.min_p is None else {"min_p": self.min_p}) | self.extra
 
 
 def spec_for(

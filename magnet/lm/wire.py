@@ -1,6 +1,6 @@
 """The OpenAI wire formats: canonical request to body, body to canonical response."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -61,12 +61,25 @@ def _text(parts: Any) -> str:
     return "\n".join(part.text for part in parts)
 
 
-def encode(request: Request, wire: str, template: str | None, structured: bool) -> bytes:
+def encode(
+    request: Request,
+    wire: str,
+    template: str | None,
+    structured: bool,
+    more: Mapping[str, Any] | None = None,
+) -> bytes:
     """The body of a call.
 
     The seed travels as ``seed``; a JSON schema as ``response_format``, which OpenAI, vLLM and
     llama.cpp take alike. A prompt written with Llama-3's special tokens (extension
     ``raw_prompt``) goes out as it stands where wire and template are the ones it is for.
+
+    Args:
+        request: what to ask.
+        wire: ``chat`` or ``completions``.
+        template: of TEMPLATES, for the completions wire.
+        structured: whether to send the JSON schema.
+        more: further fields of the body.
     """
     config = request.config
     turns: Turns = [] if request.system is None else [("system", _text(request.system))]
@@ -84,7 +97,7 @@ def encode(request: Request, wire: str, template: str | None, structured: bool) 
     if config.stop:
         body["stop"] = list(config.stop)
     extensions.pop("raw_prompt", None)
-    body |= extensions
+    body |= {**(more or {}), **extensions}
     if structured and (schema := config.response_format):
         named = {k: schema[k] for k in ("name", "schema", "strict") if k in schema}
         body["response_format"] = {"type": "json_schema", "json_schema": named}

@@ -1,0 +1,140 @@
+import ast
+import doctest
+import importlib
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.running import ROOT
+
+PACKAGES = ("magnet", "signatures", "programs", "prompts_frozen", "optimize", "eval", "studies")
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+OUTSIDE = {"magnet", "programs", "prompts_frozen", "signatures", "optimize", "eval"}
+RUN = {f"magnet.{name}" for name in ("journal", "generate", "reproduce", "cli", "progress", "show")}
+
+LOWEST = {"magnet.errors", "magnet.upstream"}
+
+#: Modules, what they may not import, and exceptions to that.
+RULES = {
+    "signatures": (OUTSIDE - {"signatures"}, set()),
+    "prompts_frozen": (OUTSIDE - {"prompts_frozen", "signatures"}, LOWEST),
+    "programs": (RUN | {"eval", "optimize"}, set()),
+    "magnet.lm": (OUTSIDE, {"magnet.lm", "magnet.errors"}),
+    "magnet.seeds": (OUTSIDE, LOWEST),
+    "magnet.session": (OUTSIDE - {"signatures"}, {"magnet.seeds"}),
+    "magnet.journal": ({"programs", "prompts_frozen", "magnet.lm", "eval", "optimize"}, set()),
+    "magnet.roleplay": (RUN | {"programs", "magnet.lm", "eval", "optimize"}, set()),
+    "magnet.cli": ({"programs", "magnet.lm", "dspy"}, set()),
+    "eval": (RUN - {"magnet.journal"} | {"optimize"}, set()),
+}
+
+
+def imports(module: str) -> Iterator[str]:
+    """Modules that a module imports, inside its functions too."""
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative imports hide the arrows"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in FILES else str(node.module)
+
+
+def inside(module: str, names: set[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
+
+
+@pytest.mark.parametrize("room", RULES)
+def test_arrows_between_the_rooms_point_down(room: str) -> None:
+    forbidden, allowed = RULES[room]
+    wrong = [
+        f"{module} imports {name}"
+        for module in FILES
+        if inside(module, {room})
+        for name in imports(module)
+        if inside(name, forbidden) and not inside(name, allowed)
+    ]
+    assert wrong == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path[path.index(module) :], module))
+        if module in FILES and module not in done:
+            for name in imports(module):
+                visit(name, (*path, module))
+            done.add(module)
+
+    for module in FILES:
+        visit(module, ())
+    assert len(done) == len(FILES) > 20
+
+
+def test_no_file_is_longer_than_a_reader_bears() -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in FILES.items()}
+    assert {name: lines for name, lines in lengths.items() if lines > 400} == {}
+
+
+@pytest.mark.parametrize("module", [m for m, p in FILES.items() if ">>> " in p.read_text()])
+def test_examples_in_docstrings_are_true(module: str) -> None:
+    failed, tried = doctest.testmod(importlib.import_module(module))
+    assert (failed, tried > 0) == (0, True)
+
+
+def tree(text: str) -> Iterator[str]:
+    """Paths of the README's file tree: the code block that has magnet/ in it."""
+    blocks = re.findall(r"(?m)^```\w*\n([\s\S]*?)^```|((?:^(?: {4}|\t).*\n)+)", text)
+    for block in (fenced or indented for fenced, indented in blocks):
+        if not re.search(r"^\W*magnet/", block, re.MULTILINE):
+            continue
+        above: list[tuple[int, str]] = []
+        for line in block.splitlines():
+            if match := re.match(r"^([\s│├└─|`-]*)([\w.-][\w./-]*)(?:\s|$)", line):
+                indent, name = len(match[1]), match[2]
+                above = [(i, n) for i, n in above if i < indent]
+                yield "/".join([n.rstrip("/") for _, n in above] + [name])
+                above.append((indent, name))
+
+
+def test_the_readmes_file_tree_is_there() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    if not text.strip():
+        pytest.skip("the README is not written yet")
+    named = list(tree(text))
+    assert named, "the README shows no file tree"
+    top = {line for line in named if not (ROOT / line).exists()}
+    assert top == set()
+
+
+# Paths of somebody's machine, and what keys look like.
+SECRETS = re.compile(
+    r"(?<![\w.:/-])/(?:home|Users|root|work|mnt)/\w"
+    r"|\bsk-[\w-]{16,}|\bhf_\w{20,}|\bghp_\w{20,}|\bAKIA[A-Z0-9]{16}\b|BEGIN [A-Z ]*PRIVATE KEY"
+)
+
+
+def test_tracked_files_hold_no_machine_path_and_no_key() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        found += [f"{name}: {match[0]}" for match in SECRETS.finditer(text)]
+    assert found == []
+
+
+def test_the_check_for_keys_and_paths_can_fail() -> None:
+    fake = ["/ho" + "me/me/x", "see /wo" + "rk/x", "sk" + "-" + "a" * 20, "hf" + "_" + "b" * 30]
+    assert all(SECRETS.search(text) for text in fake)
+    assert not SECRETS.search("https://example.org/home/page and a task-oriented homework/x")

@@ -1,0 +1,106 @@
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+
+from magnet.lm import ROLES, LMSpec, Price, connect
+from magnet.roleplay import role_play
+from magnet.session import Session
+from magnet.study import Study, load_study
+from programs import Agent, AgentError, Client, MagnetCounselor
+from prompts_frozen import Prompt
+from tests.fake_server import FakeServer
+from tests.running import ROOT, programs_on, run, seeds
+
+Serve = Callable[..., FakeServer]
+
+
+class Brief(dspy.Module):
+    """A response generator of somebody's own: asks no model."""
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        return dspy.Prediction(reply=f"In short: {inputs['reflection']}")
+
+
+async def test_an_agent_can_be_replaced_by_a_module_of_ones_own(server: FakeServer) -> None:
+    counselor, client = programs_on(server)
+    counselor.response = Brief()
+    session = await role_play(counselor, client, seeds(1)[0], 1)
+    turn = session.turns[0]
+    assert turn.reply == f"In short: {turn.candidates['reflection']}"
+    assert server.count == 8
+    assert Session.from_json(session.to_json()) == session
+
+
+async def test_an_agent_can_be_given_another_prompt(server: FakeServer) -> None:
+    counselor, client = programs_on(server)
+    prompt = Prompt.parse("normalizing", b"[[user]]\nCalm them down: {history}\n")
+    lm = counselor.normalizing.lm
+    counselor.normalizing = Agent("normalizing", prompt)
+    counselor.normalizing.lm = lm
+    await role_play(counselor, client, seeds(1)[0], 1)
+    own = [b for b in server.requests if "Calm them down: Counselor:" in str(b["messages"])]
+    assert [m["role"] for m in own[0]["messages"]] == ["user"]
+
+
+async def test_agents_without_an_lm_of_their_own_use_the_callers(server: FakeServer) -> None:
+    with dspy.context(lm=connect(url=server.url)):
+        session = await role_play(MagnetCounselor(), Client(), seeds(1)[0], 1)
+    assert (len(session.turns), server.count) == (1, 9)
+
+
+@pytest.mark.parametrize("role", ["planner", "reflection", "technique", "response"])
+async def test_the_first_agent_to_give_up_stops_the_turn(serve: Serve, role: str) -> None:
+    marks = {
+        "planner": "techniques to pick from",
+        "reflection": "Your way of working is reflection",
+        "technique": "five to choose from",
+        "response": "Draft by reflection",
+    }
+    bad = "" if role in ("reflection", "response") else "Dance!"
+    server = serve(schemas=False, reply=lambda b, prompt: bad if marks[role] in prompt else None)
+    session = Session(seed=seeds(1)[0])
+    with pytest.raises(AgentError, match=f"{role}: malformed after 4 retries") as caught:
+        await role_play(*programs_on(server), session.seed, 1, session=session)
+    assert (caught.value.role, session.turns, session.plan) == (role, [], None)
+
+
+def doc(name: str) -> str:
+    path = ROOT / "docs" / name
+    if not path.is_file():
+        pytest.skip(f"docs/{name} is not written yet")
+    return path.read_text(encoding="utf-8")
+
+
+def blocks(text: str) -> list[str]:
+    """The indented code blocks."""
+    return [re.sub(r"(?m)^    ", "", b) for b in re.findall(r"(?:(?:^    .*)?\n)+", text, re.M)]
+
+
+def test_the_documented_script_runs(server: FakeServer, tmp_path: Path) -> None:
+    (script,) = (b for b in blocks(doc("programs.md")) if "asyncio.run" in b)
+    assert "connect(" in script
+    code = script.replace("connect(", f"connect(url={server.url!r}, ", 1)
+    done = run(sys.executable, "-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert server.count == 1 + 2 * 8
+    assert done.stdout.startswith("Technique: ")
+
+
+@pytest.mark.parametrize("key", sorted({*Study.model_fields, *LMSpec.model_fields} - {"lm"}))
+def test_every_key_of_a_study_is_documented(key: str) -> None:
+    assert re.search(rf"(?m)^\|.*`{key}[`.].*\|.*\|.*\|$", doc("studies.md"))
+
+
+def test_the_documented_study_loads(tmp_path: Path) -> None:
+    examples = [b for b in blocks(doc("studies.md")) if "[lm.default]" in b]
+    assert examples
+    for example in examples:
+        (tmp_path / "example.toml").write_text(example)
+        study = load_study(str(tmp_path / "example.toml"))
+        assert all(study.spec(role).url for role in ROLES)
+    assert set(Price.model_fields) <= set(re.findall(r"\w+", doc("studies.md")))

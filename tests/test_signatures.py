@@ -1,0 +1,153 @@
+import json
+from typing import Any
+
+import dspy
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from magnet.draw import Draw
+from magnet.session import Session
+from prompts_frozen import load_prompts
+from signatures import AGENTS, FEELINGS, SPECIALISTS, CBTPlan, CBTTechnique, Technique, Techniques
+from tests.fake_server import FakeServer
+from tests.running import agent_on, inputs_for, programs_on, seeds
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "ctrs": {"score": 3, "reason": "So-so."},
+    "wai": {"score": 7, "reason": "Plainly."},
+    "panas": {"feelings": dict.fromkeys(FEELINGS, 2)},
+    "planner": {"plan": CBTPlan(technique=CBTTechnique.PIE_CHART, plan="1. Draw it.")},
+    "technique": {"techniques": [Technique.QUESTIONING, Technique.REFLECTION]},
+    "client": {"reply": "I see.", "ended": False},
+}
+
+
+# A judge has an agent for each item, which differ in their prompts alone.
+JUDGES = ["ctrs-focus", "wai-wai4", "panas-before", "panas-after"]
+GENERATE = [name for name in AGENTS if not name.startswith(("ctrs-", "wai-", "panas-"))]
+
+
+def answer_of(role: str) -> dict[str, Any]:
+    kind = role.removesuffix("-unplanned").partition("-")[0]
+    return ANSWERS.get(kind, {"reply": "I hear you."})
+
+
+def fields(outputs: dict[str, Any]) -> str:
+    """The answer as DSPy's chat format wants it."""
+    said = ""
+    for name, value in outputs.items():
+        data = value.model_dump(mode="json") if isinstance(value, CBTPlan) else value
+        said += f"[[ ## {name} ## ]]\n{data if isinstance(data, str) else json.dumps(data)}\n\n"
+    return said + "[[ ## completed ## ]]"
+
+
+@pytest.mark.parametrize("role", AGENTS)
+def test_every_role_has_a_frozen_prompt_that_uses_all_its_inputs(role: str) -> None:
+    assert load_prompts()[role].placeholders == set(AGENTS[role].input_fields)
+
+
+def test_the_prompts_name_every_technique_there_is_to_choose() -> None:
+    planner, selector = load_prompts()["planner"].user, load_prompts()["technique"].user
+    assert [t for t in CBTTechnique if t.value not in planner] == []
+    assert [t for t in Technique if t.value not in selector] == []
+    assert set(SPECIALISTS.values()) == set(Technique)
+
+
+@pytest.mark.parametrize(
+    "techniques",
+    [[], ["Reflection"] * 2, ["Hugging"], ["Reflection", "Hugging"], "Reflection", None],
+)
+def test_the_techniques_type_refuses_none_unknown_and_repeated(techniques: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Techniques).validate_python(techniques)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"technique": "Hypnosis", "plan": "1. Ask."},
+        {"technique": "Reality Testing", "plan": "  "},
+        {"technique": "Reality Testing"},
+        {"plan": "1. Ask."},
+    ],
+)
+def test_a_plan_needs_a_known_technique_and_words(plan: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        CBTPlan.model_validate(plan)
+
+
+@pytest.mark.parametrize("role", [*GENERATE, *JUDGES])
+@pytest.mark.parametrize("tuning", ["demos", "instructions"])
+async def test_a_tuned_agent_speaks_dspys_format_and_answers_in_types(
+    serve: Any, role: str, tuning: str
+) -> None:
+    server = serve(reply=lambda body, prompt: fields(answer_of(role)))
+    agent = agent_on(server, role)
+    assert not agent.tuned
+    if tuning == "demos":
+        agent.demos = [dspy.Example(**inputs_for(role, "of the demo"), **answer_of(role))]
+    else:
+        agent.signature = agent.signature.with_instructions("Answer in the spirit of a test.")
+    assert agent.tuned
+    answer = await agent.acall(**inputs_for(role))
+    assert {name: answer[name] for name in answer_of(role)} == answer_of(role)
+    sent = str(server.requests[0]["messages"])
+    assert "[[ ## " in sent
+    assert ("of the demo" if tuning == "demos" else "in the spirit of a test") in sent
+
+
+UNREADABLE = ["", "no fields", *({"techniques": t} for t in ([], ["Hugging"], ["Reflection"] * 2))]
+
+
+@pytest.mark.parametrize("bad", UNREADABLE, ids=str)
+async def test_a_tuned_agents_unreadable_answer_is_asked_again(serve: Any, bad: Any) -> None:
+    said = [bad if isinstance(bad, str) else fields(bad), fields(answer_of("technique"))]
+    server = serve(reply=lambda body, prompt: said.pop(0))
+    agent = agent_on(server, "technique")
+    agent.signature = agent.signature.with_instructions("Choose.")
+    answer = await agent.acall(**inputs_for("technique"))
+    assert answer.techniques == answer_of("technique")["techniques"]
+    assert answer.call.retries == {"malformed": 1}
+
+
+async def test_a_tuned_agent_samples_as_a_frozen_one(serve: Any) -> None:
+    server = serve(reply=lambda body, prompt: fields({"reply": "So."}) if "[[" in prompt else None)
+    agent = agent_on(server, "response", min_p=0.05, extra={"top_k": 0}, temperature=0.3)
+    draw, inputs = Draw((1,)), inputs_for("response")
+    await agent.acall(draw=draw, **inputs)
+    agent.signature = agent.signature.with_instructions("Answer.")
+    await agent.acall(draw=draw, **inputs)
+    frozen, tuned = ({k: v for k, v in b.items() if k != "messages"} for b in server.requests)
+    for body in (frozen, tuned):
+        body["headers"].pop("Content-Length")
+    assert frozen == tuned
+
+
+@pytest.mark.parametrize("role", [*GENERATE, *JUDGES])
+async def test_a_frozen_agent_sends_its_prompt_whatever_adapter_the_caller_uses(
+    server: FakeServer, role: str
+) -> None:
+    inputs = inputs_for(role)
+    with dspy.context(adapter=dspy.JSONAdapter()):
+        answer = await agent_on(server, role).acall(**inputs)
+    system, user = load_prompts()[role].render(inputs)
+    assert [m["content"] for m in server.requests[-1]["messages"]] == [system, user]
+    assert set(answer.keys()) >= set(AGENTS[role].output_fields)
+
+
+async def test_tuning_one_agent_leaves_the_others_prompts_as_they_are(serve: Any) -> None:
+    def reply(body: dict[str, Any], prompt: str) -> str | None:
+        return fields({"reply": "Tuned."}) if "[[ ## " in prompt else None
+
+    server = serve(reply=reply)
+    counselor, _ = programs_on(server)
+    seed = seeds(1)[0]
+    history, draw = Session(seed=seed).history, Draw((1, seed.seed_id))
+    await counselor.acall(seed=seed, history=history, draw=draw)
+    frozen = [body["messages"] for body in server.requests]
+    counselor.response.demos = [dspy.Example(reply="A demo.")]
+    server.requests.clear()
+    said = await counselor.acall(seed=seed, history=history, draw=draw)
+    after = [body["messages"] for body in server.requests]
+    assert said.reply == "Tuned."
+    assert [m for m in frozen if m not in after] == frozen[-1:]  # the response generator's alone
