@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from eval.scores import load_scores
 from magnet.draw import Draw
 from magnet.lm import Meter, connect, embedded, make_lm, resolve
 from magnet.study import load_study
 from programs import Agent
-from signatures import AGENTS, CBTPlan, Technique
+from signatures import SPECIALISTS, CBTPlan, Technique
 from tests.running import command, inputs_for, run, session_files
 
 
@@ -61,7 +62,8 @@ def test_a_script_connects_without_server_and_key() -> None:
 @needs_weights
 @pytest.mark.parametrize("number", range(3))
 async def test_constrained_answers_are_valid_whatever_the_seed(number: int) -> None:
-    study, draw = load_study("demo"), Draw((number,))
+    # so short that the plan is cut in its first steps, which is the harder case
+    study, draw = load_study("demo", ["lm.planner.max_tokens=48"]), Draw((number,))
     answers = {}
     for role in ("planner", "technique"):
         agent = Agent(role)
@@ -85,6 +87,7 @@ def test_the_demo_runs_to_its_end(out: Path) -> None:
     assert done.returncode == 0, done.stderr
     session = json.loads(session_files(out)["session_0001.json"])
     assert [m["role"] for m in session["history"]] == ["counselor", "client"] * 2
-    assert session["usage"].keys() == AGENTS.keys()
+    assert session["usage"].keys() == {*SPECIALISTS, "planner", "technique", "response", "client"}
+    assert len(load_scores(out)) == 6
     assert session["provenance"]["models"]["client"] == embedded.MODEL
     assert "1 sessions finished" in done.stdout
