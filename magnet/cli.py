@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -86,6 +86,43 @@ def judge(
     if stage.left:
         typer.echo(f"{len(stage.left)} sessions are not wholly judged; the same command goes on.")
     raise typer.Exit(1 if stage.left else 0)
+
+
+@app.command()
+def diversity(
+    source: Annotated[Path, typer.Argument(help="Run, folder or zip of sessions, or JSONL.")],
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="llama3, words, or a folder with a tokenizer.json; llama3 if it is installed, "
+            "else words.",
+            show_default=False,
+        ),
+    ] = None,
+    fidelity: Annotated[
+        Literal["paper", "released"], typer.Option(help="The paper's text, or the notebook's.")
+    ] = "paper",
+    more: Annotated[
+        bool, typer.Option("--more", help="Also compression, self-repetition, MATTR, Vendi score.")
+    ] = False,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(help="--more, with a sentence-transformers model in the Vendi score."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print how varied the words are: Distinct-1, -2, -3 and EAD, by method and role."""
+    from eval.dialogues import load_dialogues
+    from eval.diversity_report import diversity as figures_of
+    from eval.diversity_table import print_diversity
+    from eval.tokens import open_tokenizer
+    from eval.vendi import Embedder
+
+    opened = open_tokenizer(tokenizer)
+    embedder = Embedder(embeddings) if embeddings else None
+    more = more or embeddings is not None
+    figures = figures_of(load_dialogues(source), opened, fidelity, more, embedder)
+    print_diversity(figures, as_json)
 
 
 @app.command()
