@@ -5,52 +5,29 @@ https://arxiv.org/abs/2309.15461. Fine-tuned counselors: https://arxiv.org/abs/2
 appendix E.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import dspy
 
-from magnet.draw import Draw
-from magnet.seeds import GenerationSeed
-from magnet.session import AgentCall, Message, transcript
 from programs.agent import calls_of
-from programs.counselor import Counselor
+from programs.counselor import Counselor, Moment
 from programs.fidelity import PAPER, Fidelity
-from signatures import Plan
 
 
 class CactusCounselor(Counselor):
     """CACTUS: a planner and one response agent."""
 
     def __init__(self, prompts: str = "ours", fidelity: Fidelity = PAPER) -> None:
-        super().__init__(prompts, fidelity)
+        super().__init__(prompts, fidelity, planner=True)
         unseen = () if fidelity.cactus_sees_client else ("client_information", "reason")
-        self.planner = self.planner_agent()
         self.response = self.agent("cactus", *unseen)
 
-    async def aforward(
-        self,
-        seed: GenerationSeed,
-        history: Sequence[Message],
-        plan: Plan | None = None,
-        draw: Draw | None = None,
-    ) -> dspy.Prediction:
-        """The counselor's next reply.
-
-        Raises:
-            AgentError: an agent gave up.
-        """
-        calls: list[AgentCall] = []
-        if plan is None:
-            plan, calls = await self.make_plan(self.planner, seed, draw)
+    async def reply(self, moment: Moment) -> dspy.Prediction:
+        """The response agent follows the plan."""
         said = await self.response.acall(
-            client_information=seed.client_information,
-            reason=seed.reason_counseling,
-            plan=plan,
-            history=transcript(history),
-            draw=draw,
+            **moment.case, plan=moment.plan, history=moment.history, draw=moment.draw
         )
-        return dspy.Prediction(reply=said.reply, plan=plan, calls=[*calls, *calls_of(said)])
+        return dspy.Prediction(reply=said.reply, calls=calls_of(said))
 
 
 class SingleCounselor(Counselor):
@@ -71,23 +48,9 @@ class SingleCounselor(Counselor):
         super().__init__(prompts, fidelity)
         self.response = self.agent(name)
 
-    async def aforward(
-        self,
-        seed: GenerationSeed,
-        history: Sequence[Message],
-        plan: Plan | None = None,
-        draw: Draw | None = None,
-    ) -> dspy.Prediction:
-        """The counselor's next reply.
-
-        Raises:
-            AgentError: the agent gave up.
-        """
-        known = {
-            "client_information": seed.client_information,
-            "reason": seed.reason_counseling,
-            "history": transcript(history),
-        }
+    async def reply(self, moment: Moment) -> dspy.Prediction:
+        """The agent answers from what its signature names."""
+        known = {**moment.case, "history": moment.history}
         inputs = {name: known[name] for name in self.response.signature.input_fields}
-        said = await self.response.acall(**inputs, draw=draw)
+        said = await self.response.acall(**inputs, draw=moment.draw)
         return dspy.Prediction(reply=said.reply, calls=calls_of(said))

@@ -1,6 +1,7 @@
-"""What all counselors share: a way in for synchronous callers, and the session's plan."""
+"""What all counselors share: the session's plan, and a way in for synchronous callers."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dspy
@@ -8,50 +9,72 @@ import dspy
 from magnet.draw import Draw
 from magnet.lm.sync import run_sync
 from magnet.seeds import GenerationSeed
-from magnet.session import AgentCall, Message
+from magnet.session import Message, transcript
 from programs.agent import Agent, calls_of
 from programs.fidelity import PAPER, Fidelity
 from prompts_frozen import load_prompts
 from signatures import Plan
 
 
-class Counselor(dspy.Module):
-    """Base of the generation systems; ``aforward`` gives the counselor's next reply.
+@dataclass(frozen=True)
+class Moment:
+    """What a counselor answers from.
 
-    Called with ``seed``, ``history`` (the client's message last), ``plan`` (None before the
-    first turn) and ``draw`` (where the agents' seeds come from), it returns ``reply``, ``plan``,
-    ``calls`` and, where it has them, ``candidates`` and ``techniques``.
+    Attributes:
+        seed: the client.
+        history: the session so far, one line a message, the client's last.
+        plan: the session's plan; None for systems without a planner.
+        draw: where the agents' seeds come from; None leaves sampling to the servers.
+    """
+
+    seed: GenerationSeed
+    history: str
+    plan: Plan | None
+    draw: Draw | None
+
+    @property
+    def case(self) -> dict[str, str]:
+        """What the counselor is told of the client."""
+        return {
+            "client_information": self.seed.client_information,
+            "reason": self.seed.reason_counseling,
+        }
+
+
+class Counselor(dspy.Module):
+    """Base of the generation systems; a subclass sets its agents and gives ``reply``.
 
     Args:
         prompts: a prompt set.
         fidelity: what agents see and how they are read.
+        planner: whether it has the CBT agent, asked once a session.
     """
 
-    def __init__(self, prompts: str = "ours", fidelity: Fidelity = PAPER) -> None:
+    def __init__(
+        self, prompts: str = "ours", fidelity: Fidelity = PAPER, planner: bool = False
+    ) -> None:
         super().__init__()
         self.prompts, self.fidelity = prompts, fidelity
+        # Where the planner sees the whole form, the reason stands in it already.
+        unseen = ("reason",) if fidelity.planner_sees == "form" else ()
+        self.planner = self.agent("planner", *unseen) if planner else None
 
     def agent(self, name: str, *hidden: str) -> Agent:
         """An agent with its prompt of the set, less the paragraphs of the hidden inputs."""
         prompt = load_prompts(self.prompts)[name].without(*hidden)
         return Agent(name, prompt, fidelity=self.fidelity)
 
-    def planner_agent(self) -> Agent:
-        """The planner; the reason is left out where the whole form, which holds it, is seen."""
-        return self.agent("planner", *(("reason",) if self.fidelity.planner_sees == "form" else ()))
+    async def reply(self, moment: Moment) -> dspy.Prediction:
+        """The counselor's words at a moment.
 
-    async def make_plan(
-        self, planner: Agent, seed: GenerationSeed, draw: Draw | None
-    ) -> tuple[Plan, list[AgentCall]]:
-        """The session's plan, from the client's first words (appendix A)."""
-        form = self.fidelity.planner_sees == "form"
-        planned = await planner.acall(
-            client_information=seed.intake_form if form else seed.client_information,
-            reason=seed.reason_counseling,
-            first_utterance=f"Client: {seed.opening}",
-            draw=draw,
-        )
-        return planned.plan, calls_of(planned)
+        Returns:
+            ``reply``, ``calls`` and, where the system has them, ``candidates`` and
+            ``techniques``.
+
+        Raises:
+            AgentError: an agent gave up.
+        """
+        raise NotImplementedError
 
     async def aforward(
         self,
@@ -60,8 +83,33 @@ class Counselor(dspy.Module):
         plan: Plan | None = None,
         draw: Draw | None = None,
     ) -> dspy.Prediction:
-        """The counselor's next reply; see the class."""
-        raise NotImplementedError
+        """The counselor's next reply.
+
+        Args:
+            seed: the client.
+            history: the messages so far, the client's last.
+            plan: the session's plan; made here from the client's first words where it is None.
+            draw: where the agents' seeds come from.
+
+        Returns:
+            What ``reply`` gives, and ``plan``.
+
+        Raises:
+            AgentError: an agent gave up.
+        """
+        calls = []
+        if plan is None and self.planner is not None:
+            form = self.fidelity.planner_sees == "form"
+            planned = await self.planner.acall(
+                client_information=seed.intake_form if form else seed.client_information,
+                reason=seed.reason_counseling,
+                first_utterance=f"Client: {seed.opening}",
+                draw=draw,
+            )
+            plan, calls = planned.plan, calls_of(planned)
+        said = await self.reply(Moment(seed, transcript(history), plan, draw))
+        said.plan, said.calls = plan, [*calls, *said.calls]
+        return said
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """``aforward`` for synchronous callers."""
