@@ -21,7 +21,7 @@ from eval.mattr import mattr
 from eval.ngrams import ngrams
 from eval.repetition import self_repetition, unique_by_session
 from eval.tokens import HuggingFace, Llama3, Words, open_tokenizer
-from eval.vendi import ngram_kernel, vendi_score
+from eval.vendi import Embedder, ngram_kernel, vendi_score
 from magnet.errors import UsageError
 from magnet.session import Message
 
@@ -195,6 +195,27 @@ def test_without_llama_models_words_are_the_default_and_the_remedy_is_said(monke
         open_tokenizer("llama3")
 
 
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch, folder):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(UsageError, match=r"tokenizers\n.*pip install"):
+        open_tokenizer(str(folder))
+    monkeypatch.setitem(sys.modules, "tiktoken", None)
+    monkeypatch.setattr("eval.tokens._llama3_file", lambda: folder / "tokenizer.json")
+    with pytest.raises(UsageError, match=r"tiktoken\n.*pip install"):
+        open_tokenizer("llama3")
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    (folder / "modules.json").write_text("[]")
+    with pytest.raises(UsageError, match=r"sentence-transformers\n.*pip install"):
+        Embedder(folder)
+
+
+def test_another_vocabulary_is_not_taken_for_llama3s(monkeypatch, folder):
+    pytest.importorskip("tiktoken")
+    monkeypatch.setattr("eval.tokens._llama3_file", lambda: folder / "tokenizer.json")
+    with pytest.raises(UsageError, match="not Llama-3's vocabulary"):
+        open_tokenizer("llama3")
+
+
 # Beyond the paper's figures
 
 
@@ -261,7 +282,7 @@ def test_methods_are_compared_at_the_same_number_of_sessions():
     rng = random.Random(1)
 
     def said():
-        return [" ".join(rng.choices("a b c d e f g h i j".split(), k=20)) for _ in range(4)]
+        return [" ".join(rng.choices("a b c d e f g h i j".split(), k=30)) for _ in range(4)]
 
     dialogues = [dialogue("few", n, *said()) for n in range(3)]
     dialogues += [dialogue("many", n, *said()) for n in range(12)]
