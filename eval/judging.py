@@ -92,7 +92,8 @@ class Panelist:
         """See Score.key."""
         settings = self.spec.model_dump_json(exclude={"url", "key_env", "price", "timeout"})
         prompt = self.program.agents[agent].frozen.prompt.sha256
-        parts = (content, self.name, settings, agent, prompt, str(repeat), str(seed))
+        asks = str(self.program.agents[agent].asks)
+        parts = (content, self.name, settings, agent, prompt, asks, str(repeat), str(seed))
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
@@ -191,6 +192,10 @@ class Judging:
         self.done(scores, retries)
 
 
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, float) else None
+
+
 def _scores(question: Question, answer: Mapping[str, object], raw: str | None) -> Iterable[Score]:
     """The records of an answer; of an unreadable one what can be read, the rest missing."""
     d, agent = question.dialogue, question.agent
@@ -213,6 +218,7 @@ def _scores(question: Question, answer: Mapping[str, object], raw: str | None) -
             item=name,
             repeat=question.repeat,
             value=float(value) if isinstance(value, int) else None,
+            expected=_number(answer.get("expected")),
             reason=str(answer.get("reason") or ""),
             raw=raw if value is None else None,
             key=question.key,

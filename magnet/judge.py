@@ -30,7 +30,7 @@ def make_panel(study: Study, meter: Meter) -> list[Panelist]:
     panel = []
     for name, spec in study.judge_specs().items():
         resolved = resolve(spec, study.judge_table(name))
-        program = Judge(study.prompts, study.faithful, tuple(study.scales))
+        program = Judge(study.prompts, study.faithful, tuple(study.scales), study.expected)
         program.set_lm(make_lm(resolved, "judge", meter))
         panel.append(Panelist(name, program, resolved))
     return panel

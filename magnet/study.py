@@ -28,7 +28,7 @@ from programs import FIDELITIES, METHODS, Fidelity
 
 #: Keys that change where or how fast a run goes, not what comes out: a run directory may be
 #: continued with others.
-NOT_IDENTITY = ("name", "workers", "budget", "stages", "scales", "repeats", "judges")
+NOT_IDENTITY = ("name", "workers", "budget", "stages", "scales", "repeats", "judges", "expected")
 _NOT_IDENTITY_LM = ("url", "key_env", "price", "timeout")
 
 _TABLES: dict[str, Iterable[str]] = {
@@ -60,6 +60,8 @@ class Study(BaseModel):
         stages: what to do, of ``generate``, ``judge``, ``report``.
         scales: what judges rate.
         repeats: how often a judge is asked each question; the fidelity's number unless set.
+        expected: record the judges' probability-weighted scores too, where servers give
+            log-probabilities.
         judges: tables of LMSpec's keys by judge's name, over ``[lm.judge]``; one judge unless set.
         prompts: the prompt set.
         fidelity: ``paper`` follows the paper's text, ``released`` the authors' scripts.
@@ -81,6 +83,7 @@ class Study(BaseModel):
     scales: list[Literal["ctrs", "wai", "panas"]] = ["ctrs", "wai", "panas"]
     repeats: PositiveInt | None = None
     judges: dict[str, dict[str, Any]] = {}
+    expected: bool = False
     prompts: str = "ours"
     fidelity: Literal["paper", "released"] = "paper"
     switches: dict[str, Any] = {}

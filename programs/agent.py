@@ -131,6 +131,8 @@ class Agent(dspy.Predict):
         self.name, self.role = name, ROLE_OF.get(name, name)
         self.fidelity = fidelity
         self.tries, self.faults, self.pause = tries, faults, pause
+        #: Further options of every request, such as ``logprobs``.
+        self.asks: dict[str, Any] = {}
         schema = schema_for(name)
         if fidelity.answers == "text":
             schema = None  # the scripts do not constrain,
@@ -166,7 +168,8 @@ class Agent(dspy.Predict):
             seed = draw.at(self.role, retries["malformed"]).seed if draw else None
             try:
                 with dspy.context(adapter=adapter, call_log=log):
-                    answer = await super().aforward(config={"seed": seed} if draw else {}, **inputs)
+                    config = self.asks | ({"seed": seed} if draw else {})
+                    answer = await super().aforward(config=config, **inputs)
                 if self.tuned:
                     self._check(answer)
                 break

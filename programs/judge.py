@@ -1,8 +1,11 @@
 """The judge: CTRS and WAI item by item, PANAS before and after (paper, section 4, appendix C)."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import dspy
+from dspy.lm15 import TokenLogprob
 
 from magnet.draw import Draw
 from magnet.lm.sync import run_sync
@@ -19,6 +22,27 @@ SCALES: dict[str, tuple[str, ...]] = {
 }
 
 
+def expected_score(tokens: Sequence[TokenLogprob], low: int, high: int) -> float | None:
+    """The scores' mean, weighted by their probabilities where the judge wrote its score.
+
+    That place is the first token that is one of the scores; the alternatives there that are
+    none do not count. None where no token is a score or the server gave no alternatives.
+
+    G-Eval: NLG Evaluation using GPT-4 with Better Human Alignment.
+    https://arxiv.org/abs/2303.16634
+    """
+    scores = {str(score): score for score in range(low, high + 1)}
+    for token in tokens:
+        if token.token.strip() in scores:
+            weights: dict[int, float] = {}
+            for alternative in token.top:
+                if (score := scores.get(alternative.token.strip())) is not None:
+                    weights[score] = weights.get(score, 0.0) + math.exp(alternative.logprob)
+            total = sum(weights.values())
+            return sum(s * w for s, w in weights.items()) / total if total else None
+    return None
+
+
 class Judge(dspy.Module):
     """One judge; each of its questions is an agent of its own, with its own frozen prompt.
 
@@ -26,6 +50,7 @@ class Judge(dspy.Module):
         prompts: a prompt set.
         fidelity: how answers are read.
         scales: of SCALES.
+        expected: ask for log-probabilities and give the probability-weighted score too.
     """
 
     def __init__(
@@ -33,6 +58,7 @@ class Judge(dspy.Module):
         prompts: str = "ours",
         fidelity: Fidelity = PAPER,
         scales: tuple[str, ...] = ("ctrs", "wai", "panas"),
+        expected: bool = False,
     ) -> None:
         super().__init__()
         frozen = load_prompts(prompts)
@@ -41,6 +67,10 @@ class Judge(dspy.Module):
             for scale in scales
             for name in SCALES[scale]
         }
+        if expected:
+            for name, agent in self.agents.items():
+                if not name.startswith("panas"):
+                    agent.asks["logprobs"] = 20
 
     async def aforward(
         self,
@@ -58,7 +88,8 @@ class Judge(dspy.Module):
             draw: where the seeds of the tries come from.
 
         Returns:
-            ``score`` and ``reason`` (CTRS, WAI) or ``feelings`` (PANAS), and ``call``.
+            ``score`` and ``reason`` (CTRS, WAI) or ``feelings`` (PANAS), ``call``, and
+            ``expected`` where log-probabilities were asked for and came.
 
         Raises:
             AgentError: no reply could be read; ``raw`` is the last.
@@ -66,7 +97,11 @@ class Judge(dspy.Module):
         agent = self.agents[question]
         given = {"conversation": conversation, "intake_form": intake_form}
         inputs = {name: given[name] for name in agent.signature.input_fields}
-        return await agent.acall(**inputs, draw=draw)
+        answer = await agent.acall(**inputs, draw=draw)
+        if logprobs := answer.get("logprobs"):
+            low, high = (0, 6) if question.startswith("ctrs") else (1, 7)
+            answer.expected = expected_score(logprobs, low, high)
+        return answer
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """``aforward`` for synchronous callers."""

@@ -55,7 +55,7 @@ class FrozenAdapter(dspy.Adapter):
         options = {k: v for k, v in {**lm.kwargs, **lm_kwargs}.items() if v is not None}
         known = {
             k: options.pop(k)
-            for k in ("temperature", "max_tokens", "top_p", "seed", "stop")
+            for k in ("temperature", "max_tokens", "top_p", "seed", "stop", "logprobs")
             if k in options
         }
         if (raw := self.prompt.render_raw(inputs)) is not None:
@@ -71,7 +71,10 @@ class FrozenAdapter(dspy.Adapter):
         return Request(model=lm.model, system=system, messages=(Message.user(user),), config=config)
 
     def _outputs(self, signature: type[dspy.Signature], response: Response) -> list[dict[str, Any]]:
-        return [self.parse(signature, response.text or "")]
+        outputs = self.parse(signature, response.text or "")
+        if response.logprobs:
+            outputs["logprobs"] = response.logprobs
+        return [outputs]
 
     def __call__(
         self,

@@ -8,7 +8,7 @@ from eval.scores import load_scores
 from magnet.draw import Draw
 from magnet.lm import Meter, connect, embedded, make_lm, resolve
 from magnet.study import load_study
-from programs import Agent
+from programs import Agent, Judge
 from signatures import SPECIALISTS, CBTPlan, Technique
 from tests.running import command, inputs_for, run, session_files
 
@@ -91,3 +91,16 @@ def test_the_demo_runs_to_its_end(out: Path) -> None:
     assert len(load_scores(out)) == 6
     assert session["provenance"]["models"]["client"] == embedded.MODEL
     assert "1 sessions finished" in done.stdout
+
+
+async def test_a_judge_is_given_log_probabilities() -> None:
+    judge = Judge(scales=("ctrs",), expected=True)
+    judge.set_lm(connect(temperature=0.0, max_tokens=40))
+    answer = await judge.acall(
+        question="ctrs-focus", conversation="Counselor: Hi.\nClient: I am sad."
+    )
+    assert "".join(token.token for token in answer.logprobs).lstrip().startswith("{")
+    assert all(token.top for token in answer.logprobs)
+    # Small as it is, the model may hold no score among its twenty likeliest tokens.
+    assert answer.expected is None or 0 <= answer.expected <= 6
+    assert answer.score in range(7)

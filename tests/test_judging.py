@@ -92,3 +92,21 @@ def test_a_feeling_without_a_score_is_refused_not_guessed():
     with pytest.raises(ValueError, match="Interested"):
         read_feelings(text)
     assert len(partial_feelings(text)) == 19
+
+
+def test_the_expected_score_weighs_the_scores_alone():
+    import math
+
+    from dspy.lm15 import TokenLogprob, TopLogprob
+
+    from programs.judge import expected_score
+
+    def token(text, **alternatives):
+        top = tuple(TopLogprob(k.strip("_"), math.log(p)) for k, p in alternatives.items())
+        return TokenLogprob(text, -0.1, top=top)
+
+    tokens = [token('{"score": '), token("4", _4=0.6, _5=0.2, _x=0.2), token("3", _3=1.0)]
+    assert expected_score(tokens, 0, 6) == pytest.approx((4 * 0.6 + 5 * 0.2) / 0.8)
+    assert expected_score([token("x", _4=1.0)], 0, 6) is None
+    assert expected_score([token("4")], 0, 6) is None
+    assert expected_score(tokens, 1, 3) == 3.0

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 from dspy import lm15
-from dspy.lm15 import Message, Request, Response, Usage
+from dspy.lm15 import Message, Request, Response, TokenLogprob, TopLogprob, Usage
 
 Turns = list[tuple[str, str]]
 
@@ -94,6 +94,11 @@ def encode(
     for name in ("temperature", "max_tokens", "top_p", "seed"):
         if (value := getattr(config, name)) is not None:
             body[name] = int(value) if value == int(value) else value
+    if config.logprobs:
+        if wire == "chat":
+            body |= {"logprobs": True, "top_logprobs": config.logprobs}
+        else:
+            body["logprobs"] = config.logprobs
     if config.stop:
         body["stop"] = list(config.stop)
     extensions.pop("raw_prompt", None)
@@ -102,6 +107,32 @@ def encode(
         named = {k: schema[k] for k in ("name", "schema", "strict") if k in schema}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
     return orjson.dumps(body)
+
+
+def _logprobs(choice: dict[str, Any]) -> tuple[TokenLogprob, ...] | None:
+    """Tokens with their alternatives, in either wire's form; None where there are none."""
+    given = choice.get("logprobs") or {}
+    if given.get("content"):  # chat
+        return tuple(
+            TokenLogprob(
+                t["token"],
+                float(t["logprob"]),
+                top=tuple(
+                    TopLogprob(a["token"], float(a["logprob"])) for a in t.get("top_logprobs") or ()
+                ),
+            )
+            for t in given["content"]
+        )
+    if given.get("tokens") and given.get("top_logprobs"):  # completions
+        return tuple(
+            TokenLogprob(
+                token,
+                float((top or {}).get(token, 0.0)),
+                top=tuple(TopLogprob(a, float(p)) for a, p in (top or {}).items()),
+            )
+            for token, top in zip(given["tokens"], given["top_logprobs"], strict=False)
+        )
+    return None
 
 
 def decode(raw: bytes, model: str) -> Response:
@@ -126,6 +157,7 @@ def decode(raw: bytes, model: str) -> Response:
                 output_tokens=usage.get("completion_tokens"),
                 cache_read_tokens=cached,
             ),
+            logprobs=_logprobs(choice),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise lm15.TransportError(
