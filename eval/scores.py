@@ -1,6 +1,14 @@
 """What judges say: one record an item, judge and repeat. A missing score has no number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import orjson
+
+from magnet.errors import UsageError
+
+#: The file of a run directory that judges append to: one JSON object a line, keys as in Score.
+FILE = "scores.jsonl"
 
 
 @dataclass(frozen=True)
@@ -36,3 +44,34 @@ class Score:
     expected: float | None = None
     reason: str = ""
     raw: str | None = None
+
+
+_FIELDS = frozenset(field.name for field in fields(Score))
+
+
+def load_scores(run: Path) -> list[Score]:
+    """The scores of a run directory, in the order of their first writing.
+
+    A later line replaces an earlier one of the same dialogue, judge, scale, item and repeat. A
+    torn last line is left out; a run that nobody judged has none.
+
+    Raises:
+        UsageError: a line before the last is damaged.
+    """
+    path = run / FILE
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    scores: dict[tuple[str, str, str, str, int], Score] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            record = orjson.loads(line)
+            score = Score(**{k: v for k, v in record.items() if k in _FIELDS})
+        except (ValueError, TypeError, AttributeError) as error:
+            if number == len(lines) and not line.endswith(b"\n"):
+                break
+            raise UsageError(
+                f"{path}, line {number}: not a score: {error}",
+                "Delete the line to have the item judged again.",
+            ) from None
+        key = (score.dialogue, score.judge, score.scale, score.item, score.repeat)
+        scores[key] = score
+    return list(scores.values())
