@@ -21,7 +21,10 @@ RESAMPLES = 9999
 _SEED = 0
 _FEW = "fewer than two pairs"
 _SAME = "all differences are equal"
-_ONE_CLIENT = "fewer than two clients"
+#: Two clients give three different resamples, and an interval that means nothing.
+_CLIENTS = 3
+_FEW_CLIENTS = "fewer than three clients"
+_SAME_CLIENTS = "all clients' differences are equal"
 Interval = tuple[float, float]
 
 
@@ -94,8 +97,11 @@ def paired(
         found |= {"t": finite(test.statistic), "p": finite(test.pvalue)}
         found["p_wilcoxon"] = finite(stats.wilcoxon(differences).pvalue)
         found["interval"] = bootstrap((differences,), np.mean, resamples)
-    if n_clients < 2:
-        return Paired(**found, reasons=(_ONE_CLIENT,))
+    if n_clients < _CLIENTS:
+        return Paired(**found, reasons=(_FEW_CLIENTS,))
+    residuals = np.bincount(groups, weights=differences - differences.mean())
+    if np.allclose(residuals, 0.0, atol=1e-12):
+        return Paired(**found, reasons=(_SAME_CLIENTS,))
     found["cluster_interval"] = cluster_bootstrap(differences[None], groups, _overall, resamples)
     found["p_cluster"] = cluster_p(differences, groups)
     missing = [k for k in ("interval", "cluster_interval", "p_cluster") if found[k] is None]
@@ -144,7 +150,12 @@ def cluster_bootstrap(
         statistic: called with each quantity's sums by client, the clients' numbers of seeds, and
             ``axis``.
         resamples: of the bootstrap.
+
+    Returns:
+        None for fewer than three clients and for degenerate samples.
     """
+    if len(set(groups)) < _CLIENTS:
+        return None
     sums = [np.bincount(groups, weights=row) for row in columns]
     return bootstrap((*sums, np.bincount(groups).astype(float)), statistic, resamples)
 

@@ -93,7 +93,7 @@ def test_pairs_with_a_missing_value_are_dropped_and_counted():
         ({"a": 1.0, "b": 2.0}, {"a": 2.0, "b": 2.5}, ""),
     ],
 )
-@pytest.mark.parametrize("clients", [{}, {"a": "x", "b": "x", "c": "x"}])
+@pytest.mark.parametrize("clients", [{}, dict.fromkeys("abc", "x"), {"a": "x", "b": "y"}])
 def test_what_cannot_be_computed_is_none_and_says_why(ours, theirs, reason, clients):
     found = paired(ours, theirs, clients)
     numbers = [found.mean, found.sd, found.t, found.p, found.p_wilcoxon, found.p_cluster, found.dz]
@@ -104,6 +104,14 @@ def test_what_cannot_be_computed_is_none_and_says_why(ours, theirs, reason, clie
         assert found.p is None
     if found.p_cluster is None or found.interval is None:
         assert found.reasons
+
+
+def test_equal_clients_have_no_clustered_p():
+    theirs = dict.fromkeys(SEEDS, 0.0)
+    found = paired({s: 0.1 * (n % 3) for n, s in enumerate(SEEDS)}, theirs, CLIENTS)
+    assert found.p is not None
+    assert (found.p_cluster, found.cluster_interval) == (None, None)
+    assert found.reasons == ("all clients' differences are equal",)
 
 
 def test_holm_is_statsmodels_over_those_that_are_there():
