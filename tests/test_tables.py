@@ -16,9 +16,10 @@ from eval.claims import claims
 from eval.evaluation import load
 from eval.folder import aside_grids, notes_text, to_csv, write_tables
 from eval.grid import Grid, latex, markdown
+from eval.layouts import layouts
 from eval.numbers import number
 from eval.present import as_grid
-from eval.tables import Measure, Row, corrected, delta, tables
+from eval.tables import Measure, Row, corrected, delta, fill, tables
 from magnet.errors import UsageError
 from magnet.journal import read_sessions
 from tests import fake_run
@@ -38,13 +39,14 @@ def run(played, tmp_path):
     return shutil.copytree(played, tmp_path / "run")
 
 
-def table(found, number):
-    return next(t for t in found if t.layout.number == number)
+def table(evaluation, number):
+    layout = next(one for one in layouts() if one.number == number)
+    return fill(layout, evaluation, evaluation.judges[0])
 
 
 def test_means_and_comparisons_are_those_of_the_scores(run):
     (evaluation,) = load([run])
-    second = table(tables(evaluation), 2)
+    second = table(evaluation, 2)
     values = {
         (v.method, v.seed_id): v.value
         for v in ctrs.subscales(fake_run.judge(run))
@@ -89,13 +91,13 @@ def test_which_tables_there_are(run):
     (evaluation,) = load([run])
     found = tables(evaluation)
     assert [t.layout.number for t in found] == [2, 3, 4, 5, 8, 9, 10, 11]
-    fifth = {row.method for row in table(found, 5).rows if row.reference == "magnet"}
+    fifth = {row.method for row in table(evaluation, 5).rows if row.reference == "magnet"}
     assert fifth == {"magnet-c"}
-    eleventh = [row for row in table(found, 11).rows if row.reference]
+    eleventh = [row for row in table(evaluation, 11).rows if row.reference]
     lower = next(row for row in eleventh if row.measure.name == "negative")
     shifts = [
         r.mean
-        for r in table(found, 11).rows
+        for r in table(evaluation, 11).rows
         if r.measure == lower.measure and r.method in ("psych8k", "cactus")
     ]
     assert lower.mean - lower.difference.mean == pytest.approx(min(shifts))
@@ -112,18 +114,18 @@ def test_missing_scores_stay_missing_and_are_counted(run):
     ]
     fake_run.write(run, kept)
     (evaluation,) = load([run])
-    second = table(tables(evaluation), 2)
+    second = table(evaluation, 2)
     rows = {(r.measure.name, r.method): r for r in second.rows}
     assert (rows["general", "magnet"].n, rows["general", "magnet"].missing) == (10, 2)
     assert (rows["cbt", "magnet"].n, rows["cbt", "magnet"].missing) == (11, 1)
     assert rows["general", "magnet"].difference.dropped == 2
-    assert "(n 10, 2 missing)" in markdown(as_grid(table(tables(evaluation), 8)))
+    assert "(n 10, 2 missing)" in markdown(as_grid(table(evaluation, 8)))
 
 
 def test_without_scores_the_tables_are_empty_and_say_so(run):
     (run / "scores.jsonl").unlink()
     (evaluation,) = load([run])
-    second = table(tables(evaluation), 2)
+    second = table(evaluation, 2)
     assert {(row.mean, row.n, row.missing) for row in second.rows} == {(None, 0, 12)}
     text = markdown(as_grid(second))
     assert "No scores" in text
@@ -158,7 +160,7 @@ def test_the_embedded_judge_is_called_a_demonstration(run):
         name = "small" if judge_models else "smollm2-135m-instruct"
         fake_run.judge(run, judges=[name])
         (evaluation,) = load([run], judge_models)
-        assert all("Demonstration only" in t.notes[0] for t in tables(evaluation))
+        assert "Demonstration only" in table(evaluation, 2).notes[0]
 
 
 def test_runs_of_other_methods_are_one_comparison_and_repeated_ones_are_not(run, tmp_path):
@@ -171,7 +173,7 @@ def test_runs_of_other_methods_are_one_comparison_and_repeated_ones_are_not(run,
             file.unlink()
     (together,) = load([run, other])
     assert together.name == ""
-    second = table(tables(together), 2)
+    second = table(together, 2)
     assert {r.method: r.n for r in second.rows}["cactus"] == 12
     assert len({case.key for case in together.cases}) == len(together.cases)
 
