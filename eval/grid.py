@@ -15,17 +15,24 @@ class Grid:
         columns: heads.
         rows: cells, as many as heads.
         notes: below it, one a line.
+        words: how many of the first columns hold words; the others hold numbers.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    words: int = 1
+
+    @property
+    def numbers(self) -> int:
+        """How many columns hold numbers."""
+        return len(self.columns) - self.words
 
 
 def markdown(grid: Grid) -> str:
     """As a GitHub table under a heading."""
-    head = [list(grid.columns), ["---", *["---:"] * (len(grid.columns) - 1)]]
+    head = [list(grid.columns), ["---"] * grid.words + ["---:"] * grid.numbers]
     cells = [*head, *([_md(cell) for cell in row] for row in grid.rows)]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     notes = [f"\n{_md(note)}" for note in grid.notes]
@@ -45,7 +52,7 @@ def latex(grid: Grid, label: str) -> str:
         "% needs \\usepackage{booktabs}\n"
         "\\begin{table*}\n\\centering\\small\n"
         f"\\caption{{{_tex(grid.title)}}}\n\\label{{tab:{label}}}\n"
-        f"\\begin{{tabular}}{{l{'r' * (len(grid.columns) - 1)}}}\n\\toprule\n"
+        f"\\begin{{tabular}}{{{'l' * grid.words}{'r' * grid.numbers}}}\n\\toprule\n"
         f"{' & '.join(map(_tex, grid.columns))} \\\\\n\\midrule\n{body}\n\\bottomrule\n"
         f"\\end{{tabular}}{notes}\n\\end{{table*}}\n"
     )
@@ -53,13 +60,19 @@ def latex(grid: Grid, label: str) -> str:
 
 def to_html(grid: Grid) -> str:
     """As a figure with a caption; all text escaped."""
-    columns = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in grid.columns)
+    kinds = [' class="words"'] * grid.words + [""] * grid.numbers
+    columns = "".join(
+        f'<th scope="col"{kind}>{html.escape(column)}</th>'
+        for kind, column in zip(kinds, grid.columns, strict=True)
+    )
     rows = []
     for row in grid.rows:
         first, *others = (html.escape(cell) for cell in row)
         group = ' class="group"' if first else ""
-        cells = "".join(f"<td>{cell}</td>" for cell in others)
-        rows.append(f'<tr{group}><th scope="row">{first}</th>{cells}</tr>')
+        cells = "".join(
+            f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds[1:], others, strict=True)
+        )
+        rows.append(f'<tr{group}><th scope="row" class="words">{first}</th>{cells}</tr>')
     notes = "".join(f"<p>{html.escape(note)}</p>" for note in grid.notes)
     return (
         f"<figure><figcaption>{html.escape(grid.title)}</figcaption>"

@@ -37,7 +37,7 @@ def slug(table: Table, names: Iterable[str]) -> str:
         table: the table.
         names: what tells it from others of its number.
     """
-    safe = ["".join(c if c.isalnum() or c in "-." else "-" for c in name) for name in names]
+    safe = ["".join(c if c.isalnum() or c in "-." else "-" for c in name)[:40] for name in names]
     return "-".join([f"table{table.layout.number:02d}-{table.layout.name}", *safe])
 
 
@@ -85,7 +85,7 @@ def _long(table: Table) -> Grid:
             "Difference: mean over seeds; its interval is a BCa bootstrap over clients; p by "
             "client has standard errors clustered by client. Both p after Holm.",
         )
-    return Grid(title(table), _LONG, rows, notes)
+    return Grid(title(table), _LONG, rows, notes, words=2)
 
 
 def _wide(table: Table) -> Grid:

@@ -23,8 +23,8 @@ _FEW = "fewer than two pairs"
 _SAME = "all differences are equal"
 #: Two clients give three different resamples, and an interval that means nothing.
 _CLIENTS = 3
-_FEW_CLIENTS = "fewer than three clients"
-_SAME_CLIENTS = "all clients' differences are equal"
+_FEW_CLIENTS = "by client: fewer than three clients"
+_SAME_CLIENTS = "by client: all differences are equal"
 Interval = tuple[float, float]
 
 
@@ -185,6 +185,18 @@ def bootstrap(
         ).confidence_interval
     low, high = finite(found.low), finite(found.high)
     return None if low is None or high is None else (low, high)
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """The t interval of a mean, 95%; None for fewer than two values or equal ones."""
+    if len(values) < 2:
+        return None
+    with _quietly():
+        low, high = stats.t.interval(
+            0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
+        )
+    first, last = finite(low), finite(high)
+    return None if first is None or last is None else (first, last)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -14,16 +14,16 @@ def claims_grid(claims: Sequence[Claim], judge: str, part: str) -> Grid:
     rows = [
         [
             claim.text,
+            f"not comparable: {'; '.join(claim.differences)}" if claim.differences else "yes",
             f"{number(claim.paper, 1, signed=claim.excess)}%",
             NONE if claim.observed is None else f"{number(claim.observed, 1, claim.excess)}%",
             interval(claim.interval, 1),
             str(claim.pairs),
-            f"not comparable: {'; '.join(claim.differences)}" if claim.differences else "yes",
         ]
         for claim in claims
     ]
-    columns = ["Claim", "Paper", "Observed", "95% interval", "Seeds", "Comparable"]
-    return Grid(f"The paper's claims{f' ({where})' if where else ''}", columns, rows)
+    columns = ["Claim", "Comparable", "Paper", "Observed", "95% interval", "Seeds"]
+    return Grid(f"The paper's claims{f' ({where})' if where else ''}", columns, rows, words=2)
 
 
 def cards_grid(cards: Sequence[ReportCard], agreement: Sequence[Agreement]) -> Grid:

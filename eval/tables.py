@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
-from eval import methods
 from eval.evaluation import Evaluation
 from eval.layouts import Layout, Measure, layouts, members
+from eval.methods import MAIN, label
 from eval.statistics import Paired, holm, paired, stars
 
 
@@ -68,7 +68,7 @@ def tables(evaluation: Evaluation) -> list[Table]:
 def fill(layout: Layout, evaluation: Evaluation, judge: str) -> Table | None:
     """A table by one judge; None where the runs hold none of its own methods."""
     present = members(layout, evaluation.methods)
-    alone = layout.against == (methods.MAIN,)  # MAGneT without an ablation is no ablation table
+    alone = layout.against == (MAIN,)  # MAGneT without an ablation is no ablation table
     if not set(present).difference(layout.against if alone else ()):
         return None
     rows = [
@@ -143,14 +143,14 @@ def _notes(layout: Layout, evaluation: Evaluation, judge: str, rows: Sequence[Ro
     if all(row.n == 0 for row in rows):
         notes.append("No scores: nobody has judged these sessions on this scale.")
     elif all(row.reference is None for row in rows):
-        names = ", ".join(map(methods.label, layout.against))
+        names = ", ".join(map(label, layout.against))
         notes.append(f"No comparison: it takes scored sessions of {names} and of another method.")
-    reasons = {
-        f"{row.measure.label}, {methods.label(row.method)}: {reason}"
-        for row in rows
-        if row.difference
-        for reason in row.difference.reasons
-    }
-    if reasons:
-        notes.append("Not tested: " + "; ".join(sorted(reasons)) + ".")
+    compared = [row for row in rows if row.difference]
+    places: dict[str, list[str]] = {}
+    for row in compared:
+        for reason in row.difference.reasons if row.difference else ():
+            places.setdefault(reason, []).append(f"{row.measure.label} of {label(row.method)}")
+    for reason, where in places.items():
+        which = "; ".join(where) if len(where) < len(compared) else "all comparisons"
+        notes.append(f"Not computed ({reason}): {which}.")
     return notes

@@ -31,9 +31,20 @@ def play(out: Path, methods: Sequence[str], **settings: Any) -> Path:
         given |= SETTINGS | settings
         pairs = [part for k, v in given.items() for part in ("--set", f"{k}={v}")]
         line = [sys.executable, "-m", "magnet.reproduce", "demo", "--out", str(out), *pairs]
-        env = os.environ | {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(line, capture_output=True, text=True, env=env, cwd=ROOT, timeout=300)
+        done = subprocess.run(line, capture_output=True, text=True, env=environment(), cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+def environment() -> dict[str, str]:
+    """Of a command, with this checkout first and no git commit."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "COLUMNS": "200"}
+
+
+def judged(out: Path, methods: Sequence[str], **settings: Any) -> Path:
+    """A played run with made-up scores."""
+    play(out, methods, **settings)
+    judge(out)
     return out
 
 

@@ -111,7 +111,7 @@ def test_equal_clients_have_no_clustered_p():
     found = paired({s: 0.1 * (n % 3) for n, s in enumerate(SEEDS)}, theirs, CLIENTS)
     assert found.p is not None
     assert (found.p_cluster, found.cluster_interval) == (None, None)
-    assert found.reasons == ("all clients' differences are equal",)
+    assert found.reasons == ("by client: all differences are equal",)
 
 
 def test_holm_is_statsmodels_over_those_that_are_there():

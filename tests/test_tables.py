@@ -29,9 +29,8 @@ METHODS = ["magnet", "magnet-c", "psych8k", "cactus", "tuned-magnet", "tuned-psy
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
-    run = fake_run.play(tmp_path_factory.mktemp("runs") / "run", METHODS, sessions=12, exchanges=1)
-    fake_run.judge(run)
-    return run
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return fake_run.judged(folder, METHODS, sessions=12, exchanges=1)
 
 
 @pytest.fixture
