@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,15 +11,13 @@ from typing import IO
 import orjson
 
 from eval.dialogues import Dialogue
-from eval.scores import Score, load_scores
+from eval.scores import FILE, Score, load_scores
 from magnet.draw import Draw
 from magnet.lm import LMSpec
 from magnet.lm.loop import on_disk
 from programs import SCALES, AgentError, Judge
 from signatures import FEELINGS
 from signatures.judging import partial_feelings
-
-FILE = "scores.jsonl"
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,9 @@ class ScoreBook:
     def add(self, scores: Sequence[Score]) -> None:
         """Appends the scores of one question."""
         if self._file is None:
-            if self.path.is_file():  # a torn last line must not swallow the next
-                with self.path.open("rb") as file:
-                    torn = not file.read().endswith(b"\n") and self.path.stat().st_size > 0
-                if torn:
-                    with self.path.open("ab") as file:
-                        file.write(b"\n")
+            if self.path.is_file():  # a torn last line, of a kill, goes
+                raw = self.path.read_bytes()
+                os.truncate(self.path, raw.rfind(b"\n") + 1)
             self._file = self.path.open("ab")
         self._file.write(b"".join(orjson.dumps(asdict(score)) + b"\n" for score in scores))
         self._file.flush()

@@ -1,9 +1,14 @@
 """What judges say: one record an item, judge and repeat. A missing score has no number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import orjson
+
+from magnet.errors import UsageError
+
+#: The file of a run directory that judges append to: one JSON object a line, keys as in Score.
+FILE = "scores.jsonl"
 
 
 @dataclass(frozen=True)
@@ -44,18 +49,32 @@ class Score:
     key: str = ""
 
 
-def load_scores(run: Path) -> list[Score]:
-    """The scores of a run directory; a torn last line, of a kill, is passed over.
+_FIELDS = frozenset(field.name for field in fields(Score))
 
-    A later score of the same dialogue, judge, item and repeat replaces an earlier one.
+
+def load_scores(run: Path) -> list[Score]:
+    """The scores of a run directory, in the order of their first writing.
+
+    A later line replaces an earlier one of the same dialogue, judge, scale, item and repeat. A
+    torn last line is left out; a run that nobody judged has none.
+
+    Raises:
+        UsageError: a line before the last is damaged.
     """
-    path = run / "scores.jsonl"
+    path = run / FILE
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     scores: dict[tuple[str, str, str, str, int], Score] = {}
-    for line in path.read_bytes().splitlines() if path.is_file() else []:
+    for number, line in enumerate(lines, 1):
         try:
-            score = Score(**orjson.loads(line))
-        except (ValueError, TypeError):
-            continue
+            record = orjson.loads(line)
+            score = Score(**{k: v for k, v in record.items() if k in _FIELDS})
+        except (ValueError, TypeError, AttributeError) as error:
+            if number == len(lines) and not line.endswith(b"\n"):
+                break
+            raise UsageError(
+                f"{path}, line {number}: not a score: {error}",
+                "Delete the line to have the item judged again.",
+            ) from None
         key = (score.dialogue, score.judge, score.scale, score.item, score.repeat)
         scores[key] = score
     return list(scores.values())

@@ -126,6 +126,21 @@ def diversity(
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, judged or not.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder. Default: report in the first run.")
+    ] = None,
+) -> None:
+    """Write tables and a page to read the sessions in: Markdown, LaTeX, CSV, HTML."""
+    from eval.report import PAGE, write_report
+
+    folder = write_report(runs, out)
+    typer.echo(f"Tables: {folder / 'tables.md'}")
+    typer.echo(f"Open in a browser: {folder / PAGE}")
+
+
+@app.command()
 def doctor(
     study: Annotated[str, typer.Argument(help="A study's TOML file or name.")] = "demo",
     settings: Annotated[
