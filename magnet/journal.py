@@ -107,6 +107,16 @@ class RunDirectory:
                 f"{self.path} is in use by another process", "Wait for it, or name another --out."
             ) from None
 
+    def note_judges(self, judges: dict[str, Any]) -> None:
+        """Adds judges' models, by judge, to the provenance."""
+        path = self.path / "provenance.json"
+        whole = orjson.loads(path.read_bytes())
+        known = whole.get("judges", {})
+        if judges.items() <= known.items():
+            return
+        whole["judges"] = known | judges
+        write_atomically(path, orjson.dumps(whole, option=_PRETTY))
+
     def close(self) -> None:
         """Lets other processes have it."""
         for file in (self._timings, self._lock):

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -19,6 +20,11 @@ from magnet.lm.loop import run_loop
 from magnet.progress import Display
 from magnet.study import Study, load_study
 from programs import AgentError, Judge
+
+
+def models_of(panel: Sequence[Panelist]) -> dict[str, Any]:
+    """The judges' models as the provenance keeps them."""
+    return {p.name: p.spec.model_dump(mode="json", exclude_none=True) for p in panel}
 
 
 def make_panel(study: Study, meter: Meter) -> list[Panelist]:
@@ -127,6 +133,7 @@ def judge_run(
         panel = [p for p in make_panel(study, meter) if not only or p.name in only]
         if not panel:
             raise UsageError(f"the study has no judge {', '.join(only)}", _known_judges(study))
+        directory.note_judges(models_of(panel))
         meter.load(directory.load_usage())
         embedded = any(spec.url is None for spec in study.judge_specs().values())
         workers = study.workers or (4 if embedded else 64)

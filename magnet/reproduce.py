@@ -20,7 +20,7 @@ from eval.judging import Judging, ScoreBook
 from magnet.estimate import estimate
 from magnet.generate import Generation, Outcome, jobs
 from magnet.journal import RunDirectory, read_sessions
-from magnet.judge import JudgeStage, make_panel
+from magnet.judge import JudgeStage, make_panel, models_of
 from magnet.lm import Meter
 from magnet.lm.loop import run_loop
 from magnet.prepare import Prepared, assign, check_disk, prepare, quiet, resolve_models
@@ -46,11 +46,11 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
     specs, lms = resolve_models(study, prepared.roles, meter)
     panel = make_panel(study, meter) if "judge" in study.stages else []
     whole = provenance(study, prepared.identity, prepared.file, specs)
-    whole["judges"] = {p.name: p.spec.model_dump(mode="json", exclude_none=True) for p in panel}
     directory = RunDirectory(out)
     directory.open(study_toml(study), whole)
     book = ScoreBook(out)
     try:
+        directory.note_judges(models_of(panel))
         meter.load(directory.load_usage())
         done = directory.finished()
         todo = [job for job in jobs(study.methods, prepared.seeds) if job[0] not in done]
@@ -148,7 +148,9 @@ def print_estimate(prepared: Prepared, console: Console) -> None:
     print_table(console, columns, lines)
 
 
-def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -> None:
+def print_outcome(
+    outcome: Outcome, meter: Meter, out: Path, console: Console, page: Path | None
+) -> None:
     """Prints what came out, what it took, and how to read it."""
 
     def say(text: str) -> None:
@@ -184,6 +186,9 @@ def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -
     if outcome.left:
         say(f"{outcome.left} sessions are unfinished; the same command goes on.")
     say(f"{outcome.finished} sessions finished: {out / 'sessions'}")
+    if page is not None:
+        say(f"Tables: {page.parent / 'tables.md'}")
+        say(f"Open in a browser: {page}")
     say(f"Read them: magnet show {out}   (one session: magnet show {out} 1 --turn 1)")
 
 
@@ -249,7 +254,12 @@ def reproduce(
             highlight=False,
         )
         raise typer.Exit(INTERRUPTED) from None
-    print_outcome(outcome, meter, folder, console)
+    page = None
+    if "report" in prepared.study.stages and outcome.finished:
+        from eval.report import PAGE, write_report
+
+        page = write_report([folder]) / PAGE
+    print_outcome(outcome, meter, folder, console, page)
     raise typer.Exit(LEFT if outcome.left or outcome.unjudged else FINISHED)
 
 
