@@ -147,7 +147,7 @@ def compact(value: float) -> str:
     """A number in few letters.
 
     >>> [compact(v) for v in (0.5, 12, 1234, 5600000)]
-    ['0.5', '12', '1.2k', '5.6M']
+    ['0.5', '12', '1.23k', '5.6M']
     """
     for bound, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= bound:

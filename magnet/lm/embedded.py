@@ -57,6 +57,8 @@ def _server() -> Any:
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * 8192
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = min(os.cpu_count() or 1, 8)
+    # Waiting threads sleep: spinning ones would starve whatever else runs on these cores.
+    params.cpuparams.poll = params.cpuparams_batch.poll = 0
     params.fit_params = False
     params.warmup = False
     params.verbosity = -1
