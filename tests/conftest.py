@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from magnet.journal import RunDirectory
 from magnet.prepare import quiet
+from magnet.roleplay import role_play
+from magnet.session import Session
 from tests.fake_server import FakeServer, serving
+from tests.running import IDENTITY, empty_session, programs_on
 
 # A slow machine is no failure, and a search that starts from the same place repeats.
 settings.register_profile(
@@ -52,3 +56,25 @@ def server(serve: Callable[..., FakeServer]) -> FakeServer:
 def out(tmp_path: Path) -> Path:
     """A run directory that is not there yet."""
     return tmp_path / "run"
+
+
+@pytest.fixture
+def run_dir(out: Path) -> Iterator[RunDirectory]:
+    """An open run directory."""
+    directory = RunDirectory(out)
+    directory.open("seed = 1", {"identity": IDENTITY})
+    yield directory
+    directory.close()
+
+
+@pytest.fixture
+async def played(server: FakeServer, run_dir: RunDirectory) -> tuple[Path, Session]:
+    """The journal of three turns, and their session."""
+    session = empty_session()
+    journal, _ = run_dir.resume(session)
+
+    async def keep(session: Session) -> None:
+        journal.append(session)
+
+    await role_play(*programs_on(server), session.seed, 3, session=session, on_turn=keep)
+    return journal.path, session

@@ -22,6 +22,8 @@ from tests.fake_server import FakeServer
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSI = re.compile("\x1b\\[")
+#: What decides whether a run directory may go on, in small.
+IDENTITY = {"seed": 1, "models": {"client": {"temperature": 0.7}}, "prompts": {"client": "a"}}
 PLAN = CBTPlan(technique=CBTTechnique.REALITY_TESTING, plan="1. Look at it together.")
 
 # The waits after a fault (half a second and up) in a hundredth of the time; all else is as it is.
