@@ -93,6 +93,8 @@ def test_the_demo_runs_to_its_end(out: Path) -> None:
     assert "1 sessions finished" in done.stdout
 
 
+@pytest.mark.embedded
+@needs_weights
 async def test_a_judge_is_given_log_probabilities() -> None:
     judge = Judge(scales=("ctrs",), expected=True)
     judge.set_lm(connect(temperature=0.0, max_tokens=40))
