@@ -77,11 +77,20 @@ class RunDirectory:
         self.hold()
         if known.is_file():
             try:
-                before = orjson.loads(known.read_bytes())["identity"]
+                earlier = orjson.loads(known.read_bytes())
+                before = earlier["identity"]
             except (ValueError, KeyError, TypeError):
                 raise UsageError(
                     f"{known} is not the provenance of a run", "Name another folder: --out DIR"
                 ) from None
+            for role, model in provenance.get("models", {}).items():
+                name = earlier.get("models", {}).get(role, model).get("model")
+                if name != model.get("model"):  # a study may leave the name to the server
+                    raise UsageError(
+                        f"{self.path} was played by {name}; the server now offers "
+                        f"{model.get('model')} for {role}",
+                        "Serve the same model, or name another folder: --out DIR",
+                    )
             if changed := sorted(_differences(before, provenance["identity"])):
                 raise UsageError(
                     f"{self.path} belongs to another study: {', '.join(changed[:6])} differ",

@@ -25,7 +25,7 @@ _LABELS = re.compile(rf"^[\s*_#]*{_LABEL}[\s*_]*:[\s*_]*", re.IGNORECASE)
 _PREAMBLE = re.compile(
     r"^(?:(?:sure|certainly|of course|okay|ok)[,!.]?\s+)?"
     r"(?:here(?:'s|’s| is| are)|this is|below is)\b[^\n:]{0,120}"
-    r"\b(?:response|reply|utterance|message|turn|answer|line)\b[^\n:]{0,80}:\s*",
+    r"\b(?:response|reply|utterance)\b[^\n:]{0,80}:\s*",
     re.IGNORECASE,
 )
 _QUOTES = {'"': '"', "“": "”", "«": "»"}
@@ -151,7 +151,7 @@ def read_plan(text: str) -> dict[str, Any]:
     rest = text[label.end() :] if label and label.group(1).strip() else text
     if marked := _PLAN_LABEL.search(rest):
         rest = rest[marked.end() :]
-    return {"plan": CBTPlan(technique=technique, plan=rest.strip() or text.strip())}
+    return {"plan": CBTPlan(technique=technique, plan=rest)}  # ValueError where nothing is left
 
 
 _SYNONYMS = {

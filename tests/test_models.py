@@ -6,6 +6,7 @@ import pytest
 from magnet.errors import UsageError
 from magnet.lm import ROLES, LMSpec, Meter, connect, resolve
 from magnet.lm.spec import spec_for
+from magnet.lm.wire import endpoint
 from magnet.prepare import resolve_models
 from magnet.study import load_study
 from tests.fake_server import FakeServer, serving
@@ -114,3 +115,17 @@ def test_two_servers_share_a_run_and_the_key_reaches_only_its_own(
     (session,) = session_files(out).values()
     assert b'"client": "two"' in session
     assert b'"planner": "one"' in session
+
+
+def test_a_run_does_not_go_on_with_another_model(serve: Serve, out: Path) -> None:
+    first = serve(models=("one",))
+    assert reproduce(first, out, sessions=1, exchanges=1).returncode == 0
+    done = reproduce(serve(models=("two",)), out, sessions=1, exchanges=1)
+    assert done.returncode == 2
+    assert "was played by one" in done.stderr
+
+
+def test_a_query_stays_behind_the_path() -> None:
+    there = endpoint("http://host/api?route=a", "chat")
+    assert there.calls == "http://host/api/v1/chat/completions?route=a"
+    assert there.models == "http://host/api/v1/models?route=a"

@@ -176,3 +176,13 @@ def test_techniques_are_read_in_their_order(completion: str, techniques: list[Te
 def test_none_unknown_and_repeated_techniques_are_refused(completion: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - pydantic's error is one
         read_techniques(completion)
+
+
+def test_a_technique_alone_is_no_plan() -> None:
+    with pytest.raises(ValueError, match="plan"):
+        read_plan("Technique: Reality Testing")
+
+
+def test_an_opening_that_only_looks_like_an_announcement_stays() -> None:
+    said = "This is a turn I did not expect: my sister called."
+    assert clean_reply(said, "client") == said

@@ -51,8 +51,12 @@ def endpoint(url: str, wire: str) -> Endpoint:
         path = path.removesuffix("/" + tail)
         whole = urlunsplit((parts.scheme, parts.netloc, f"{path}/{tail}", parts.query, ""))
         return Endpoint(whole, None, azure=True)
-    base = url if path.endswith("/v1") else f"{url}/v1"
-    return Endpoint(f"{base}/{tail}", f"{base}/models")
+    base = path if path.endswith("/v1") else f"{path}/v1"
+
+    def at(name: str) -> str:
+        return urlunsplit((parts.scheme, parts.netloc, f"{base}/{name}", parts.query, ""))
+
+    return Endpoint(at(tail), at("models"))
 
 
 def _text(parts: Any) -> str:
