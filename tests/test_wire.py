@@ -15,6 +15,9 @@ from tests.test_signatures import GENERATE, JUDGES
 Serve = Callable[..., FakeServer]
 
 
+HEAD = "<|start_header_id|>{}<|end_header_id|>\n\n"
+
+
 def asked(server: FakeServer, role: str, **spec: Any) -> dict[str, Any]:
     """The body that one call of the role sends."""
     agent_on(server, role, **spec)(draw=Draw((1,)), **inputs_for(role))
@@ -26,9 +29,9 @@ def test_llama3_prompts_have_llama3s_special_tokens(server: FakeServer) -> None:
     body = asked(server, "client", wire="completions", template="llama3")
     assert body["path"] == "/v1/completions"
     assert body["prompt"] == (
-        f"<|start_header_id|>system<|end_header_id|>\n\n{system}<|eot_id|>"
-        f"<|start_header_id|>user<|end_header_id|>\n\n{user}<|eot_id|>"
-        "<|start_header_id|>assistant<|end_header_id|>\n\n"
+        f"{HEAD.format('system')}{system}<|eot_id|>"
+        f"{HEAD.format('user')}{user}<|eot_id|>"
+        f"{HEAD.format('assistant')}"
     )
 
 
