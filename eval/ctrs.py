@@ -13,9 +13,9 @@ from collections.abc import Iterable
 
 from eval.scale import Scale, Value
 from eval.scores import Score
+from signatures import CTRS_ITEMS
 
-GENERAL = ("understanding", "interpersonal_effectiveness", "collaboration")
-CBT = ("guided_discovery", "focus", "strategy")
+GENERAL, CBT = CTRS_ITEMS[:3], CTRS_ITEMS[3:]
 
 CTRS = Scale(
     name="ctrs",

@@ -12,17 +12,9 @@ from collections.abc import Iterable
 
 from eval.scale import Scale, Value, value_of, whole_mean
 from eval.scores import Score
+from signatures import FEELINGS
 
-POSITIVE = tuple(
-    """
-    Interested Excited Strong Enthusiastic Proud Alert Inspired Determined Attentive Active
-    """.split()
-)
-NEGATIVE = tuple(
-    """
-    Distressed Upset Guilty Scared Hostile Irritable Ashamed Nervous Jittery Afraid
-    """.split()
-)
+POSITIVE, NEGATIVE = FEELINGS[:10], FEELINGS[10:]
 
 
 def _asked(name: str) -> Scale:

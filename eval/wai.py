@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from eval.scale import Scale, Value
 from eval.scores import Score
+from signatures import WAI_ITEMS
 
 
 def _names(*numbers: int) -> tuple[str, ...]:
@@ -23,7 +24,7 @@ def _names(*numbers: int) -> tuple[str, ...]:
 
 WAI = Scale(
     name="wai",
-    items=_names(*range(1, 13)),
+    items=WAI_ITEMS,
     low=1,
     high=7,
     subscales={
