@@ -23,7 +23,8 @@ from magnet.reproduce import prepare, quiet, run
 url, seeds, out, sessions, exchanges = sys.argv[1:]
 quiet()
 prepared = prepare("demo", [f"lm.default.url={url!r}", f"seeds={seeds!r}", "name='bench'",
-    f"sessions={sessions}", f"exchanges={exchanges}", "workers=64", "lm.default.max_tokens=512", "stages=['generate']"])
+    f"sessions={sessions}", f"exchanges={exchanges}", "workers=64", "lm.default.max_tokens=512",
+    "stages=['generate']"])
 cpu, wall = time.process_time(), time.perf_counter()
 outcome, meter = run(prepared, Path(out), Console(quiet=True))
 cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
