@@ -46,18 +46,24 @@ def _unquote(text: str) -> str:
 
 
 def _own_lines(text: str, speaker: str) -> str:
-    """The speaker's lines up to the other side's next turn, without labels inside."""
+    """The speaker's lines up to the other side's next turn, without labels inside.
+
+    A reply that is one turn under the other side's label is taken as mislabelled.
+    """
     other = _TURN["client" if speaker == "counselor" else "counselor"]
     lines: list[str] = []
+    labels = 0
     foreign = False
     for line in text.splitlines():
         if other.match(line):
             if any(kept.strip() for kept in lines):
                 break
-            foreign = True
+            foreign, labels = True, labels + 1
         elif _TURN[speaker].match(line) or not foreign:
             foreign = False
             lines.append(_TURN[speaker].sub("", line))
+    if labels == 1 and not lines:
+        return other.sub("", text)
     return "\n".join(lines)
 
 

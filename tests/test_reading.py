@@ -186,3 +186,11 @@ def test_a_technique_alone_is_no_plan() -> None:
 def test_an_opening_that_only_looks_like_an_announcement_stays() -> None:
     said = "This is a turn I did not expect: my sister called."
     assert clean_reply(said, "client") == said
+
+
+@pytest.mark.parametrize("speaker", ["counselor", "client"])
+def test_one_turn_under_the_wrong_label_is_the_speakers(speaker: str) -> None:
+    other = {"counselor": "Client", "client": "Counselor"}[speaker]
+    assert clean_reply(f"{other}: I see.\nGo on.", speaker) == "I see. Go on."
+    with pytest.raises(ValueError, match="empty"):
+        clean_reply(f"{other}: I see.\n{other}: Go on.", speaker)
