@@ -1,6 +1,5 @@
 """Judging: every question once, scores on disk as they come, nothing asked twice."""
 
-import asyncio
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -97,7 +96,7 @@ class Judging:
     """Asks a panel about dialogues, as they come.
 
     The questions about one dialogue go to a judge one after the other, so that the transcript
-    they all begin with is in the server's cache; dialogues are judged side by side.
+    they all begin with is in the server's cache; the caller judges dialogues side by side.
 
     Args:
         book: where scores go.
@@ -105,7 +104,6 @@ class Judging:
         scales: of SCALES.
         repeats: how often each question is asked; PANAS once.
         random_seed: of the run; None leaves sampling to the servers.
-        workers: dialogues judged at once, over all judges.
         done: told of each answered question: its scores, and retries by reason.
     """
 
@@ -117,14 +115,11 @@ class Judging:
         *,
         repeats: int,
         random_seed: int | None,
-        workers: int,
         done: Callable[[Sequence[Score], Mapping[str, int]], None] = lambda scores, retries: None,
     ) -> None:
         self.book, self.panel, self.scales, self.repeats = book, panel, scales, repeats
         self.random_seed, self.done = random_seed, done
-        self.places = asyncio.Semaphore(workers)
         self.asked = set(book.known)
-        self.failed: dict[str, str] = {}
 
     def questions(self, dialogue: Dialogue) -> Iterator[list[Question]]:
         """What is still to be asked about a dialogue, a list a judge."""
@@ -155,13 +150,12 @@ class Judging:
         """Asks all judges all questions about a dialogue that are not answered yet.
 
         Raises:
-            AgentError: a fault that further calls would meet too; others are kept in ``failed``.
+            AgentError: a question was not answered; what was answered is kept.
         """
         programs = {panelist.name: panelist.program for panelist in self.panel}
         for todo in list(self.questions(dialogue)):
-            async with self.places:
-                for question in todo:
-                    await self._ask(programs[question.judge], question)
+            for question in todo:
+                await self._ask(programs[question.judge], question)
 
     async def _ask(self, program: Judge, question: Question) -> None:
         draw = None
@@ -179,7 +173,6 @@ class Judging:
             retries = answer.call.retries
         except AgentError as error:
             if error.code != "malformed":
-                self.failed[question.key] = str(error)
                 self.asked.discard(question.key)
                 raise
             scores = list(_scores(question, {}, error.raw or ""))

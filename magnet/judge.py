@@ -143,7 +143,6 @@ def judge_run(
             study.scales,
             repeats=study.judge_repeats,
             random_seed=study.seed if study.faithful.send_seed else None,
-            workers=workers,
         )
         dialogues = (of_session(s) for s in islice(read_sessions(path), limit))
         display = Display(console, meter, sessions=0, turns=0, done=0, done_turns=0)

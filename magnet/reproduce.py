@@ -29,8 +29,8 @@ from magnet.provenance import provenance, session_provenance, study_toml
 from magnet.study import digest
 from magnet.tables import print_table
 
-#: Exit codes: all sessions finished; some left (faults, budget); bad input; interrupted.
-FINISHED, LEFT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+#: Exit codes: all sessions finished; some left (faults, budget); interrupted. Bad input is 2.
+FINISHED, LEFT, INTERRUPTED = 0, 1, 130
 
 
 def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter]:
@@ -89,7 +89,6 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
                 study.scales,
                 repeats=study.judge_repeats,
                 random_seed=random_seed,
-                workers=workers,
             )
             stage = JudgeStage(judging, display, workers)
             generation.published = lambda session: stage.submit(of_session(session))
