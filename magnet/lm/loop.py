@@ -16,7 +16,7 @@ class _Inline(ThreadPoolExecutor):
     """Runs what it is given at once, in the caller's thread.
 
     DSPy 3.4 sends two pieces of each call to a worker thread (building the request, pricing
-    the answer), which take microseconds; the hand-over costs a fifth of the whole call.
+    the answer), and the hand-over costs more than the work.
     """
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
