@@ -16,7 +16,7 @@ class _Inline(ThreadPoolExecutor):
     """Runs what it is given at once, in the caller's thread.
 
     DSPy 3.4 sends two pieces of each call to a worker thread (building the request, pricing
-    the answer), and the hand-over costs more than the work.
+    the answer), and each hand-over takes time that adds up.
     """
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
