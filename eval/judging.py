@@ -86,7 +86,7 @@ class Panelist:
     def key(self, agent: str, content: str, repeat: int, seed: int | None) -> str:
         """See Score.key."""
         settings = self.spec.model_dump_json(exclude={"url", "key_env", "price", "timeout"})
-        prompt = self.program.agents[agent].frozen.prompt.sha256
+        prompt = self.program.agents[agent].prompt_sha256
         asks = str(self.program.agents[agent].asks)
         parts = (content, self.name, settings, agent, prompt, asks, str(repeat), str(seed))
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
