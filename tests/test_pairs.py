@@ -29,7 +29,7 @@ RELEASED = ROOT.parent / "shared/upstream/arxiv2025-MAGneT/dataset/magnet-genera
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four clients with three attitudes each, two methods, twenty exchanges."""
     out = tmp_path_factory.mktemp("pairs") / "run"
-    return play(out, ("magnet", "psych8k"), sessions=12, exchanges=20)
+    return play(out, ("magnet", "psych8k"), sessions=12, exchanges=20, stages='["generate"]')
 
 
 @pytest.fixture
