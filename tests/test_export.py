@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from magnet.session import AgentCall, Session, Turn, transcript
 from magnet.training.defects import Defects
 from magnet.training.export import MANIFEST, NEAR, export
 from magnet.training.pairs import Pair, messages_for, read_pairs
-from magnet.training.rows import LINEAGE, Format
+from magnet.training.rows import LINEAGE, Format, row_of
 from tests.fake_run import play
 from tests.running import ANSI, command, magnet, run, seeds
 
@@ -113,6 +114,15 @@ def test_datasets_reads_every_format(played: Path, tmp_path: Path, format_: Form
     assert row["commit"] is None
     for name in ("commit", "adopted"):
         assert loaded["train"].features[name] == datasets.Value("string")
+
+
+def test_a_row_names_the_counselor_s_models_alone(played: Path) -> None:
+    pair = read_pairs(played, "magnet").pairs[0]
+    models = {"response": "big", "planner": "big", "technique": "art", "client": "other"}
+    mixed = dataclasses.replace(pair, lineage={**pair.lineage, "models": models})
+    assert row_of(mixed, "chat", "ours", None)["model"] == "art, big"
+    unknown = dataclasses.replace(pair, lineage={**pair.lineage, "models": None})
+    assert row_of(unknown, "chat", "ours", None)["model"] is None
 
 
 def test_the_card_declares_the_features_that_the_rows_have(played: Path, tmp_path: Path) -> None:
