@@ -30,9 +30,14 @@ RULES = {
     "magnet.session": (OUTSIDE - {"signatures"}, {"magnet.seeds"}),
     "magnet.journal": ({"programs", "prompts_frozen", "magnet.lm", "eval", "optimize"}, set()),
     "magnet.roleplay": (RUN | {"programs", "magnet.lm", "eval", "optimize"}, set()),
+    "magnet.training": (OUTSIDE, {"magnet", "programs", "prompts_frozen", "eval.dialogues"}),
     "magnet.cli": ({"programs", "magnet.lm", "dspy"}, set()),
     "eval": (RUN - {"magnet.journal"} | {"optimize"}, set()),
 }
+
+
+#: Modules that may import what stands above them all: the commands.
+ABOVE = {"magnet.cli", "magnet.reproduce", "magnet.training"}
 
 
 def imports(module: str) -> Iterator[str]:
@@ -62,6 +67,11 @@ def test_arrows_between_the_rooms_point_down(room: str) -> None:
         if inside(name, forbidden) and not inside(name, allowed)
     ]
     assert wrong == []
+
+
+def test_nothing_low_imports_training() -> None:
+    low = [module for module in FILES if not inside(module, ABOVE)]
+    assert [m for m in low if any(inside(n, {"magnet.training"}) for n in imports(m))] == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -1,0 +1,1 @@
+"""From sessions to training examples, to a dataset folder, to a fine-tuned counselor."""
