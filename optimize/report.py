@@ -212,10 +212,8 @@ def _plots(result: Result) -> list[str]:
             (arm.name, [Mark(arm.mean or 0.0, number(arm.mean, 3), mean_interval(arm.values))])
             for arm in scored
         ]
-        ends = [end for _, (mark,) in marks for end in (mark.interval or (mark.value, mark.value))]
-        low, high = max(0.0, min(ends) - 0.05), min(1.0, max(ends) + 0.05)
         note = "Mean over the test examples and its 95% interval (t)."
-        found.append(figure(title, dots(title, marks, low, high), note))
+        found.append(figure(title, dots(title, marks, 0.0, 1.0), note))
     return found
 
 

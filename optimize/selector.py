@@ -161,7 +161,7 @@ def _facts(
         ),
         "Calls by role": by_role,
         "Answered from the memo": f"{memo.hits:,} questions, this time",
-        "Version": f"{versions()['magnet-sessions']}, commit {commit() or 'unknown'}",
+        "Version": f"{versions()['magnet-sessions']}, commit {(commit() or 'unknown')[:12]}",
     }
 
 
