@@ -26,6 +26,32 @@ from signatures import SPECIALISTS
 TUNABLE = ("technique", "response", *SPECIALISTS, "planner")
 
 
+def calls_of(agent: str, horizon: int, repeats: int) -> dict[str, int]:
+    """LM calls of a window by role, if nothing is asked twice.
+
+    Args:
+        agent: under tuning.
+        horizon: exchanges.
+        repeats: of each of the judge's questions.
+
+    Raises:
+        UsageError: the agent cannot be tuned on windows.
+    """
+    if agent not in TUNABLE:
+        raise UsageError(
+            f"optimize: {agent!r} is no agent that can be tuned on windows",
+            f"Known: {', '.join(TUNABLE)}; judge and single CTRS items with --ratings.",
+        )
+    calls = dict.fromkeys((*SPECIALISTS, "technique"), horizon - 1)
+    calls |= {"response": horizon, "client": horizon}
+    if agent != "response":
+        calls[agent] = calls.get(agent, 0) + 1
+    if agent == "planner":
+        calls["technique"] += 1
+    calls["judge"] = len(SCALES["ctrs"]) * repeats
+    return {role: n for role, n in calls.items() if n}
+
+
 class Recorded(dspy.Module):
     """An agent that says what the session's own said at this turn; it asks nobody."""
 
@@ -66,11 +92,6 @@ class Rollout:
         repeats: int = 1,
         random_seed: int | None = 0,
     ) -> None:
-        if agent not in TUNABLE:
-            raise UsageError(
-                f"optimize: {agent!r} is no agent that can be tuned on windows",
-                f"Known: {', '.join(TUNABLE)}; judge and single CTRS items with --ratings.",
-            )
         self.predictors = (agent,)
         self.counselor, self.client, self.judge = counselor, client, judge
         self.horizon, self.repeats, self.random_seed = horizon, repeats, random_seed
@@ -81,15 +102,7 @@ class Rollout:
     @property
     def calls(self) -> dict[str, int]:
         """LM calls of a window by role, if nothing is asked twice."""
-        agent, later = self.predictors[0], self.horizon - 1
-        calls = dict.fromkeys((*SPECIALISTS, "technique"), later)
-        calls |= {"response": self.horizon, "client": self.horizon}
-        if agent != "response":
-            calls[agent] = calls.get(agent, 0) + 1
-        if agent == "planner":
-            calls["technique"] += 1
-        calls["judge"] = len(SCALES["ctrs"]) * self.repeats
-        return {role: n for role, n in calls.items() if n}
+        return calls_of(self.predictors[0], self.horizon, self.repeats)
 
     def agents(self, start: str) -> dict[str, dspy.Module]:
         """The agent under tuning, without an LM: it takes the caller's."""

@@ -8,213 +8,30 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from magnet.errors import UsageError
-from magnet.journal import RunDirectory, read_sessions
-from magnet.lm import Meter
-from magnet.lm.memo import Memo
-from magnet.prepare import assign, prepare, quiet, roles_of
-from magnet.progress import money_text
-from magnet.provenance import commit, versions
+from magnet.prepare import prepare, quiet
 from magnet.reproduce import INTERRUPTED, LEFT
+from magnet.reproduce import print_estimate as print_sessions
+from magnet.reproduce import run as play
 from magnet.study import Study, digest, load_study
 from magnet.tables import print_table
-from optimize import report
-from optimize.artefact import Artefact, save, state_for
-from optimize.models import Models, connect
+from optimize.estimate import print_tuning
+from optimize.guards import INTERRUPTED as STOPPED
 from optimize.optimizers import check_options
-from optimize.prefixes import PARTS, parts, usable
-from optimize.ratings import Agreement, read_ratings
-from optimize.rollout import Rollout, programs
-from optimize.stage import Stage
-from optimize.tuning import INTERRUPTED as STOPPED
-from optimize.tuning import Result, Tuning
-from optimize.watch import Watch
-from programs import Judge
+from optimize.ratings import QUESTIONS
+from optimize.report import summary
+from optimize.rollout import calls_of
+from optimize.run import tune
+from optimize.tuning import Result
 
+_GENERATE = 'stages=["generate"]'
 #: Keys of the table ``[optimize]`` that change how far a search goes, not which one it is.
 _NOT_IDENTITY = {"budget", "metric_calls", "workers"}
-
-
-def ready(study: Study, run: Path, ratings: Path | None) -> tuple[Stage, list[Any]]:
-    """The stage of a study's tuning, over a run's sessions, and its programs without LMs.
-
-    Raises:
-        UsageError: there are too few sessions, or the agent cannot be tuned.
-    """
-    spec, sessions = study.optimize, list(read_sessions(run))
-    random_seed = study.seed if study.faithful.send_seed else None
-    if ratings is not None:
-        rated = read_ratings(ratings, sessions, spec.agent)
-        scales = tuple(dict.fromkeys(r.question.partition("-")[0] for r in rated))
-        judge = Judge(study.prompts, study.faithful, scales)
-        return Agreement(parts(rated, spec, study.seed), judge, random_seed), [judge]
-    counselor, client, judge = programs(study.prompts, study.faithful)
-    stage = Rollout(
-        spec.agent,
-        parts(usable(sessions), spec, study.seed),
-        counselor,
-        client,
-        judge,
-        horizon=spec.horizon,
-        repeats=study.judge_repeats,
-        random_seed=random_seed,
-    )
-    return stage, [counselor, client, judge]
-
-
-def tune(
-    study: Study, run: Path, ratings: Path | None, folder: Path, console: Console
-) -> tuple[Result, Path]:
-    """Tunes an agent on a run's sessions and writes artefact and report.
-
-    Args:
-        study: with its table ``[optimize]``.
-        run: the run directory whose sessions it learns from.
-        ratings: human ratings of them, to tune the judge on.
-        folder: where everything goes.
-        console: where progress goes.
-
-    Returns:
-        The result, and the page of its report.
-
-    Raises:
-        UsageError: something is wrong; nothing was spent.
-    """
-    spec = study.optimize
-    check_options(spec.optimizer, spec.options)
-    stage, whole = ready(study, run, ratings)
-    folder.mkdir(parents=True, exist_ok=True)
-    directory = RunDirectory(folder)
-    directory.hold()
-    memo = Memo(folder / "memo.jsonl")
-    try:
-        meter = Meter()
-        memo.count_into(meter)
-        roles = [] if ratings else roles_of({"magnet": whole[0]}, whole[1])
-        models = connect(study, roles, meter, memo)
-        for program in whole:
-            assign(program, models.lms)
-        embedded = any(study.spec(role).url is None for role in models.specs)
-        watch = Watch(console, meter)
-        tuning = Tuning(
-            stage=stage,
-            spec=spec,
-            lm=models.lms["judge" if ratings else spec.agent],
-            prompt_lm=models.lms["optimizer"],
-            meter=meter,
-            seed=study.seed,
-            threads=spec.workers or (4 if embedded else 16),
-            watch=watch,
-            log=folder / "optimizer.log",
-        )
-        tuning.check()
-        with watch:
-            result = tuning.run()
-        facts = _facts(study, run, stage, models, meter, memo)
-        artefact = Artefact(
-            states=[state_for(name, state) for name, state in result.best.state.items()],
-            verdict=result.verdict.kind,
-            finding=result.verdict.text,
-            provenance=_provenance(study, run, stage, models, meter),
-        )
-        save(folder, spec.agent, artefact)
-        turns = {id: p.turn for id, p in getattr(stage, "prefixes", {}).items()}
-        return result, report.write(folder, result, stage.scale, facts, turns)
-    finally:
-        memo.close()
-        directory.close()
-
-
-def _sizes(stage: Stage) -> dict[str, str]:
-    clients = {part: len({stage.clients[e.id] for e in stage.parts[part]}) for part in PARTS}
-    return {part: f"{len(stage.parts[part])} of {clients[part]} clients" for part in PARTS}
-
-
-def _facts(
-    study: Study, run: Path, stage: Stage, models: Models, meter: Meter, memo: Memo
-) -> dict[str, str]:
-    """What the report says of the tuning."""
-    spec, total = study.optimize, meter.total()
-    tokens = f"{total.input_tokens + total.output_tokens:,} tokens"
-    by_role = ", ".join(f"{role} {u.calls:,}" for role, u in sorted(meter.roles.items()))
-    named: dict[str, list[str]] = {}
-    for role, lm in models.specs.items():
-        named.setdefault(lm.model or "", []).append(role)
-    return {
-        "Agent": spec.agent,
-        "Optimiser": spec.optimizer
-        + (f", {json.dumps(spec.options, default=str)}" if spec.options else ""),
-        "Sessions": str(run),
-        **{f"{part.capitalize()} examples": text for part, text in _sizes(stage).items()},
-        "Score": stage.scale,
-        "Exchanges of a window": str(spec.horizon) if isinstance(stage, Rollout) else "none",
-        "Models": "; ".join(f"{name} ({', '.join(roles)})" for name, roles in named.items()),
-        "Prompts": study.prompts,
-        "Seed": str(study.seed),
-        "Spent": ", ".join(
-            filter(None, [f"{total.calls:,} calls", tokens, money_text(total.money)])
-        ),
-        "Calls by role": by_role,
-        "Answered from the memo": f"{memo.hits:,} questions, this time",
-        "Version": f"{versions()['magnet-sessions']}, commit {(commit() or 'unknown')[:12]}",
-    }
-
-
-def _provenance(
-    study: Study, run: Path, stage: Stage, models: Models, meter: Meter
-) -> dict[str, Any]:
-    return {
-        "study": study.model_dump(mode="json", exclude_none=True),
-        "models": {
-            role: spec.model_dump(mode="json", exclude_none=True)
-            for role, spec in models.specs.items()
-        },
-        "sessions": run.name,
-        "examples": {part: [e.id for e in stage.parts[part]] for part in PARTS},
-        "usage": meter.dump(),
-        "packages": versions(),
-        "commit": commit(),
-        "use": "research only, never clinical use",
-    }
-
-
-def print_estimate(study: Study, stage: Stage, console: Console) -> None:
-    """Prints the LM calls of a tuning, part by part, as upper bounds without repetitions."""
-    spec, each = study.optimize, sum(stage.calls.values())
-    steers = spec.agent == "technique"
-    start = len(stage.parts["train"]) + len(stage.parts["validation"])
-    arms = (5 if steers else 3) * len(stage.parts["test"])
-    most = max(0, spec.metric_calls - start)
-    rows = [
-        [name, str(windows), f"{windows * each:,}"]
-        for name, windows in (
-            ("the start, on training and validation examples", start),
-            ("the search, at most", most),
-            ("the arms, on test examples", arms),
-        )
-    ]
-    total = (start + most + arms) * each
-    rows.append(["together, at most", str(start + most + arms), f"{total:,}"])
-    by_role = ", ".join(f"{role} {n}" for role, n in stage.calls.items())
-    console.print(
-        f"{each} calls an example ({by_role}); instructions are written on top, about one call "
-        "for each candidate. Answers known from an earlier try cost nothing.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    print_table(console, ["part", "examples", "calls"], rows)
-    if spec.budget.calls is not None:
-        console.print(
-            f"The budget of {spec.budget.calls:,} calls ends the search; {arms * each:,} of them "
-            "are kept for the arms.",
-            highlight=False,
-            soft_wrap=True,
-        )
 
 
 def selector(
@@ -284,21 +101,16 @@ def selector(
     source = study or (str(run / "study.toml") if run else "selector")
     settings = [*named, *(settings or [])]
     loaded = load_study(source, settings)
-    check_options(loaded.optimize.optimizer, loaded.optimize.options)
-    if (loaded.optimize.agent == "judge" or "-" in loaded.optimize.agent) and ratings is None:
-        raise UsageError(
-            f"optimize: {loaded.optimize.agent} is tuned on people's ratings",
-            "Give them: --ratings FILE.csv (columns session,item,rating)",
-        )
+    _check(loaded, run, ratings)
     quiet()
     folder = out or Path("runs") / f"tune-{loaded.name}-{_hash(loaded, run, ratings)}"
+    if estimate:
+        if run is None:
+            print_sessions(prepare(source, [*settings, _GENERATE]), console)
+        print_tuning(loaded, run, ratings, console)
+        return
     try:
-        sessions = run or _play(source, settings, folder, console, estimate)
-        if sessions is None:
-            return
-        if estimate:
-            print_estimate(loaded, ready(loaded, sessions, ratings)[0], console)
-            return
+        sessions = run or _play(source, settings, folder, console)
         result, page = tune(loaded, sessions, ratings, folder, console)
     except KeyboardInterrupt:
         console.print(f"\nInterrupted. The same command goes on: {folder}", highlight=False)
@@ -315,22 +127,34 @@ def _hash(study: Study, run: Path | None, ratings: Path | None) -> str:
     return digest({"study": data, "run": str(run), "ratings": str(ratings)})[:8]
 
 
-def _play(
-    source: str, settings: Sequence[str], folder: Path, console: Console, estimating: bool
-) -> Path | None:
-    """Plays the study's sessions, or goes on with them; None where only an estimate is wanted."""
-    from magnet.reproduce import print_estimate as print_sessions
-    from magnet.reproduce import run as play
+def _check(study: Study, run: Path | None, ratings: Path | None) -> None:
+    """Refuses what cannot be tuned, before a session is played.
 
-    prepared = prepare(source, [*settings, 'stages=["generate"]'])
+    Raises:
+        UsageError: it cannot.
+    """
+    spec = study.optimize
+    check_options(spec.optimizer, spec.options)
+    judges = spec.agent == "judge" or spec.agent in QUESTIONS
+    if judges and (ratings is None or run is None):
+        raise UsageError(
+            f"optimize: {spec.agent} is tuned on people's ratings of a run's sessions",
+            "Give both: --run RUN --ratings FILE.csv (columns session,item,rating)",
+        )
+    if ratings is not None and not judges:
+        raise UsageError(
+            f"optimize: {spec.agent} is not tuned on ratings",
+            f"With --ratings: --agent judge, or one of {', '.join(QUESTIONS)}.",
+        )
+    if not judges:
+        calls_of(spec.agent, spec.horizon, study.judge_repeats)
+
+
+def _play(source: str, settings: Sequence[str], folder: Path, console: Console) -> Path:
+    """Plays the study's sessions, or goes on with them."""
     out = folder / "sessions-run"
-    if estimating:
-        console.print("First the sessions to learn from:", highlight=False)
-        print_sessions(prepared, console)
-        console.print("The tuning itself is estimated on their run: --run RUN", highlight=False)
-        return None
     out.parent.mkdir(parents=True, exist_ok=True)
-    outcome, _ = play(prepared, out, console)
+    outcome, _ = play(prepare(source, [*settings, _GENERATE]), out, console)
     if outcome.left:
         console.print(f"{outcome.left} sessions are unfinished: {outcome.stopped or 'see above'}")
     return out
@@ -342,7 +166,7 @@ def _print_result(study: Study, result: Result, page: Path, console: Console) ->
 
     if result.arms:
         columns = ["arm", "mean", "n", "missing", "optimised - arm", "p, by client"]
-        print_table(console, columns, report.summary(result))
+        print_table(console, columns, summary(result))
     if result.stopped:
         say(f"The search stopped early: {result.stopped}.")
     say(result.verdict.text)

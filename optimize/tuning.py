@@ -1,16 +1,10 @@
 """One tuning from start to end: score the start, search, compare on held-out clients."""
 
 import asyncio
-import logging
-import signal
-import threading
-import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import dspy
 from dspy.utils.exceptions import LMError
@@ -18,28 +12,14 @@ from dspy.utils.exceptions import LMError
 from magnet.errors import UsageError
 from magnet.lm import Budget, Meter
 from magnet.lm.sync import run_sync
-from optimize.arms import (
-    ALL,
-    FROZEN,
-    OPTIMISED,
-    RANDOM,
-    UNOPTIMISED,
-    AllTechniques,
-    Arm,
-    RandomSubset,
-    Verdict,
-    compare,
-    verdict,
-)
-from optimize.board import Board, Candidate, Halt, Outcome, halt_for
+from optimize.arms import Arm, Verdict, verdict
+from optimize.board import Board, Candidate, Halt, halt_for
+from optimize.comparison import Comparison
+from optimize.guards import INTERRUPTED, printing_to, stopping
 from optimize.optimizers import Search, search
 from optimize.spec import OptimizeSpec
 from optimize.stage import Stage, Trial
 from optimize.watch import Watch
-from programs.state import apply_state
-
-#: Why a search stopped that its user stopped.
-INTERRUPTED = "interrupted"
 
 
 @dataclass
@@ -107,7 +87,7 @@ class Tuning:
         first = board.candidate(start)
         result = Result(first, first, board, [], Verdict("not measured", "Not measured."))
         try:
-            with _stopping(board):
+            with stopping(board):
                 self._search(start, result)
         except Halt as halt:
             result.stopped, result.interrupted = halt.why, halt.failed
@@ -117,7 +97,10 @@ class Tuning:
         result.best = board.best or first
         if not result.interrupted:
             try:
-                self._compare(result)
+                self.meter.limit(self.spec.budget)
+                result.arms = self.comparison.run(result.best)
+                changed = result.best is not result.start
+                result.verdict = verdict(result.arms, changed)
             except KeyboardInterrupt:
                 result.stopped, result.interrupted = INTERRUPTED, True
         return result
@@ -158,7 +141,7 @@ class Tuning:
         )
         self.watch.phase(f"searching ({self.spec.optimizer})", self.spec.metric_calls)
         found = None
-        with _printing_to(self.log):
+        with printing_to(self.log):
             try:
                 found = search(self.spec.optimizer, given, self.spec.options)
             except LMError as error:  # the LM that writes instructions: it is no candidate's fault
@@ -187,71 +170,17 @@ class Tuning:
                 if error is not None:
                     raise error
 
-    # The comparison.
-
-    def _agents(self, arm: str, best: Candidate) -> Mapping[str, dspy.Module]:
-        if arm == ALL:
-            return {self.stage.predictors[0]: AllTechniques()}
-        agents = self.stage.agents("frozen" if arm == FROZEN else "dspy")
-        if arm == OPTIMISED:
-            for name, agent in agents.items():
-                apply_state(agent, best.state[name])
-        return agents
+    # The budget: what the comparison will take is kept back.
 
     @property
-    def _steers(self) -> bool:
-        """Whether what is tuned is a selector, which has rules to beat."""
-        return tuple(self.stage.predictors) == ("technique",)
-
-    def _compare(self, result: Result) -> None:
-        names = [OPTIMISED, FROZEN, UNOPTIMISED] + ([ALL, RANDOM] if self._steers else [])
-        examples = [e.id for e in self.stage.parts["test"]]
-        self.meter.limit(self.spec.budget)
-        self.watch.phase("comparing on held-out clients", len(names) * len(examples))
-        found: dict[str, dict[str, Outcome]] = {}
-        for name in names:
-            agents = {} if name == RANDOM else self._agents(name, result.best)
-            found[name] = self._arm(name, agents, examples, found)
-        result.arms = compare(found, self.stage.clients)
-        result.verdict = verdict(result.arms, changed=result.best is not result.start)
-
-    def _arm(
-        self,
-        name: str,
-        agents: Mapping[str, dspy.Module],
-        examples: Sequence[str],
-        found: Mapping[str, Mapping[str, Outcome]],
-    ) -> dict[str, Outcome]:
-        gate = asyncio.Semaphore(self.threads)
-
-        async def one(example: str) -> Outcome:
-            ours = agents
-            if name == RANDOM:
-                chosen = found[OPTIMISED][example].detail.get("techniques") or []
-                if not chosen:
-                    return Outcome(None, "", missing="the optimised arm chose nothing here")
-                sizes = [len(techniques) for techniques in chosen]
-                ours = {"technique": RandomSubset(sizes, f"{self.seed}/{example}")}
-            try:
-                async with gate:
-                    outcome = await self.stage.play(ours, example, None)
-            except Halt as halt:
-                outcome = Outcome(None, "", missing=halt.why)
-            self.watch.tick()
-            return outcome
-
-        async def main() -> list[Outcome]:
-            return await asyncio.gather(*map(one, examples))
-
-        with dspy.context(lm=self.lm):
-            return dict(zip(examples, run_sync(main()), strict=True))
-
-    # The budget: what the comparison will take is kept back.
+    def comparison(self) -> Comparison:
+        """The arms of this tuning."""
+        return Comparison(self.stage, self.lm, self.seed, self.threads, self.watch)
 
     @property
     def reserve(self) -> int:
         """LM calls of the comparison, if nothing is asked twice."""
-        arms = 5 if self._steers else 3
+        arms = len(self.comparison.names)
         return arms * len(self.stage.parts["test"]) * sum(self.stage.calls.values())
 
     @property
@@ -293,45 +222,3 @@ class Tuning:
             tokens=None if whole.tokens is None else max(0, int(whole.tokens - tokens)),
             money=None if whole.money is None else max(0.0, whole.money - money),
         )
-
-
-@contextmanager
-def _stopping(board: Board) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop the search: some optimisers would swallow them and go on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        board.halt(Halt(INTERRUPTED))
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-        if board.halted is not None and board.halted.why == INTERRUPTED:
-            raise KeyboardInterrupt
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _printing_to(path: Path) -> Iterator[None]:
-    """What DSPy's optimisers print and log goes to a file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(time.strftime("\n# %Y-%m-%d %H:%M:%S\n"))
-        handler = logging.StreamHandler(file)
-        loggers = [logging.getLogger(name) for name in ("dspy", "optuna", "gepa")]
-        before: list[tuple[logging.Logger, list[Any], bool, int]] = []
-        for logger in loggers:
-            before.append((logger, logger.handlers, logger.propagate, logger.level))
-            logger.handlers, logger.propagate = [handler], False
-            logger.setLevel(logging.INFO)
-        try:
-            with redirect_stdout(file), redirect_stderr(file):
-                yield
-        finally:
-            for logger, handlers, propagate, level in before:
-                logger.handlers, logger.propagate = handlers, propagate
-                logger.setLevel(level)

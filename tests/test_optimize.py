@@ -16,7 +16,7 @@ from rich.console import Console
 
 from magnet.study import load_study
 from optimize.rollout import TUNABLE
-from optimize.selector import tune
+from optimize.run import tune
 from optimize.tuning import Result
 from tests import planted
 from tests.fake_server import FakeServer
@@ -304,3 +304,41 @@ def test_an_estimate_spends_nothing_and_holds(serve: Serve, tmp_path: Path) -> N
     assert server.count - written["optimizer"]["calls"] <= total
     assert "optimised" in done.stdout
     assert "--selector" in done.stdout
+
+
+@pytest.mark.parametrize("agent", ["client", "hypnotist", "judge", "ctrs-focus"])
+def test_what_cannot_be_tuned_is_refused_before_a_session_is_played(
+    server: FakeServer, tmp_path: Path, agent: str
+) -> None:
+    args = ["--agent", agent, "--out", tmp_path / "out", "--set", f"lm.default.url='{server.url}'"]
+    done = run(*command(*args, module="optimize.selector"))
+    assert done.returncode == 2
+    assert f"{agent}" in done.stderr
+    assert server.count == 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_run_the_study_plays_its_sessions_first(serve: Serve, tmp_path: Path) -> None:
+    server = serve(reply=planted_or_played)
+    own = [f"lm.{role}.url='{server.url}'" for role in ("default",)]
+    pairs = [part for pair in own for part in ("--set", pair)]
+    line_ = command(*pairs, "--out", tmp_path / "out", module="optimize.selector")
+    guess = run(*line_, "--estimate")
+    assert guess.returncode == 0, guess.stderr
+    assert server.count == 0
+    assert "12 sessions" in guess.stdout
+    done = run(*line_)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "out" / "sessions-run" / "sessions").iterdir())) == 12
+    before = server.count
+    again = run(*line_)
+    assert again.returncode == 0
+    assert server.count == before
+
+
+def planted_or_played(body: dict[str, Any], prompt: str) -> str:
+    """The planted world, with a planner."""
+    schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
+    if "steps" in schema.get("properties", {}):
+        return json.dumps({"technique": planted.PLAN.technique, "steps": ["Look.", "See.", "Go."]})
+    return planted.planted()(body, prompt)

@@ -14,7 +14,7 @@ from rich.console import Console
 from magnet.errors import UsageError
 from magnet.study import load_study
 from optimize.ratings import read_ratings
-from optimize.selector import tune
+from optimize.run import tune
 from tests import planted
 from tests.fake_server import FakeServer
 from tests.running import command, run

@@ -1,0 +1,97 @@
+"""The arms, played on the held-out clients."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import dspy
+
+from magnet.lm.sync import run_sync
+from optimize.arms import (
+    ALL,
+    FROZEN,
+    OPTIMISED,
+    RANDOM,
+    UNOPTIMISED,
+    AllTechniques,
+    Arm,
+    RandomSubset,
+    compare,
+)
+from optimize.board import Candidate, Halt, Outcome
+from optimize.stage import Stage
+from optimize.watch import Watch
+from programs.state import apply_state
+
+
+@dataclass
+class Comparison:
+    """Plays the arms.
+
+    Args:
+        stage: plays and scores examples.
+        lm: of the agents under tuning.
+        seed: of the random arm.
+        threads: examples played at once.
+        watch: tells a person.
+    """
+
+    stage: Stage
+    lm: dspy.LM
+    seed: int
+    threads: int
+    watch: Watch
+
+    @property
+    def names(self) -> list[str]:
+        """The arms; a selector has rules to beat too."""
+        steers = tuple(self.stage.predictors) == ("technique",)
+        return [OPTIMISED, FROZEN, UNOPTIMISED, *((ALL, RANDOM) if steers else ())]
+
+    def run(self, best: Candidate) -> list[Arm]:
+        """All arms over the test examples, compared."""
+        examples = [e.id for e in self.stage.parts["test"]]
+        self.watch.phase("comparing on held-out clients", len(self.names) * len(examples))
+        found: dict[str, dict[str, Outcome]] = {}
+        with dspy.context(lm=self.lm):
+            for name in self.names:
+                agents = {} if name == RANDOM else self._agents(name, best)
+                played = run_sync(self._play(examples, agents, found.get(OPTIMISED, {}), name))
+                found[name] = dict(zip(examples, played, strict=True))
+        return compare(found, self.stage.clients)
+
+    def _agents(self, arm: str, best: Candidate) -> Mapping[str, dspy.Module]:
+        if arm == ALL:
+            return {self.stage.predictors[0]: AllTechniques()}
+        agents = self.stage.agents("frozen" if arm == FROZEN else "dspy")
+        if arm == OPTIMISED:
+            for name, agent in agents.items():
+                apply_state(agent, best.state[name])
+        return agents
+
+    async def _play(
+        self,
+        examples: list[str],
+        agents: Mapping[str, dspy.Module],
+        optimised: Mapping[str, Outcome],
+        arm: str,
+    ) -> list[Outcome]:
+        gate = asyncio.Semaphore(self.threads)
+
+        async def one(example: str) -> Outcome:
+            ours = agents
+            if arm == RANDOM:
+                chosen = optimised[example].detail.get("techniques") or []
+                if not chosen:
+                    return Outcome(None, "", missing="the optimised arm chose nothing here")
+                sizes = [len(techniques) for techniques in chosen]
+                ours = {self.stage.predictors[0]: RandomSubset(sizes, f"{self.seed}/{example}")}
+            try:
+                async with gate:
+                    outcome = await self.stage.play(ours, example, None)
+            except Halt as halt:
+                outcome = Outcome(None, "", missing=halt.why)
+            self.watch.tick()
+            return outcome
+
+        return await asyncio.gather(*map(one, examples))

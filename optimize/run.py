@@ -1,0 +1,167 @@
+"""One tuning as a folder: sessions in; artefact and report out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from magnet.journal import RunDirectory, read_sessions
+from magnet.lm import Meter
+from magnet.lm.memo import Memo
+from magnet.prepare import assign, roles_of
+from magnet.progress import money_text
+from magnet.provenance import commit, versions
+from magnet.study import Study
+from optimize import report
+from optimize.artefact import Artefact, save, state_for
+from optimize.models import Models, connect
+from optimize.prefixes import PARTS, parts, usable
+from optimize.ratings import Agreement, read_ratings
+from optimize.rollout import Rollout, programs
+from optimize.stage import Stage
+from optimize.tuning import Result, Tuning
+from optimize.watch import Watch
+from programs import Judge
+
+
+def ready(study: Study, run: Path, ratings: Path | None) -> tuple[Stage, list[Any]]:
+    """The stage of a study's tuning, over a run's sessions, and its programs without LMs.
+
+    Raises:
+        UsageError: there are too few sessions, or the agent cannot be tuned.
+    """
+    spec, sessions = study.optimize, list(read_sessions(run))
+    random_seed = study.seed if study.faithful.send_seed else None
+    if ratings is not None:
+        rated = read_ratings(ratings, sessions, spec.agent)
+        scales = tuple(dict.fromkeys(r.question.partition("-")[0] for r in rated))
+        judge = Judge(study.prompts, study.faithful, scales)
+        return Agreement(parts(rated, spec, study.seed), judge, random_seed), [judge]
+    counselor, client, judge = programs(study.prompts, study.faithful)
+    stage = Rollout(
+        spec.agent,
+        parts(usable(sessions), spec, study.seed),
+        counselor,
+        client,
+        judge,
+        horizon=spec.horizon,
+        repeats=study.judge_repeats,
+        random_seed=random_seed,
+    )
+    return stage, [counselor, client, judge]
+
+
+def tune(
+    study: Study, run: Path, ratings: Path | None, folder: Path, console: Console
+) -> tuple[Result, Path]:
+    """Tunes an agent on a run's sessions and writes artefact and report.
+
+    Args:
+        study: with its table ``[optimize]``.
+        run: the run directory whose sessions it learns from.
+        ratings: human ratings of them, to tune the judge on.
+        folder: where everything goes.
+        console: where progress goes.
+
+    Returns:
+        The result, and the page of its report.
+
+    Raises:
+        UsageError: something is wrong; nothing was spent.
+    """
+    spec = study.optimize
+    stage, whole = ready(study, run, ratings)
+    folder.mkdir(parents=True, exist_ok=True)
+    directory = RunDirectory(folder)
+    directory.hold()
+    memo = Memo(folder / "memo.jsonl")
+    try:
+        meter = Meter()
+        memo.count_into(meter)
+        roles = [] if ratings else roles_of({"magnet": whole[0]}, whole[1])
+        models = connect(study, roles, meter, memo)
+        for program in whole:
+            assign(program, models.lms)
+        embedded = any(study.spec(role).url is None for role in models.specs)
+        watch = Watch(console, meter)
+        tuning = Tuning(
+            stage=stage,
+            spec=spec,
+            lm=models.lms["judge" if ratings else spec.agent],
+            prompt_lm=models.lms["optimizer"],
+            meter=meter,
+            seed=study.seed,
+            threads=spec.workers or (4 if embedded else 16),
+            watch=watch,
+            log=folder / "optimizer.log",
+        )
+        tuning.check()
+        with watch:
+            result = tuning.run()
+        facts = _facts(study, run, stage, models, meter, memo)
+        artefact = Artefact(
+            states=[state_for(name, state) for name, state in result.best.state.items()],
+            verdict=result.verdict.kind,
+            finding=result.verdict.text,
+            provenance=_provenance(study, run, stage, models, meter),
+        )
+        save(folder, spec.agent, artefact)
+        turns = {id: p.turn for id, p in getattr(stage, "prefixes", {}).items()}
+        return result, report.write(folder, result, stage.scale, facts, turns)
+    finally:
+        memo.close()
+        directory.close()
+
+
+def _sizes(stage: Stage) -> dict[str, str]:
+    clients = {part: len({stage.clients[e.id] for e in stage.parts[part]}) for part in PARTS}
+    return {part: f"{len(stage.parts[part])} of {clients[part]} clients" for part in PARTS}
+
+
+def _facts(
+    study: Study, run: Path, stage: Stage, models: Models, meter: Meter, memo: Memo
+) -> dict[str, str]:
+    """What the report says of the tuning."""
+    spec, total = study.optimize, meter.total()
+    tokens = f"{total.input_tokens + total.output_tokens:,} tokens"
+    by_role = ", ".join(f"{role} {u.calls:,}" for role, u in sorted(meter.roles.items()))
+    named: dict[str, list[str]] = {}
+    for role, lm in models.specs.items():
+        named.setdefault(lm.model or "", []).append(role)
+    return {
+        "Agent": spec.agent,
+        "Optimiser": spec.optimizer
+        + (f", {json.dumps(spec.options, default=str)}" if spec.options else ""),
+        "Sessions": str(run),
+        **{f"{part.capitalize()} examples": text for part, text in _sizes(stage).items()},
+        "Score": stage.scale,
+        "Exchanges of a window": str(spec.horizon) if isinstance(stage, Rollout) else "none",
+        "Models": "; ".join(f"{name} ({', '.join(roles)})" for name, roles in named.items()),
+        "Prompts": study.prompts,
+        "Seed": str(study.seed),
+        "Spent": ", ".join(
+            filter(None, [f"{total.calls:,} calls", tokens, money_text(total.money)])
+        ),
+        "Calls by role": by_role,
+        "Answered from the memo": f"{memo.hits:,} questions, this time",
+        "Version": f"{versions()['magnet-sessions']}, commit {(commit() or 'unknown')[:12]}",
+    }
+
+
+def _provenance(
+    study: Study, run: Path, stage: Stage, models: Models, meter: Meter
+) -> dict[str, Any]:
+    return {
+        "study": study.model_dump(mode="json", exclude_none=True),
+        "models": {
+            role: spec.model_dump(mode="json", exclude_none=True)
+            for role, spec in models.specs.items()
+        },
+        "sessions": run.name,
+        "examples": {part: [e.id for e in stage.parts[part]] for part in PARTS},
+        "usage": meter.dump(),
+        "packages": versions(),
+        "commit": commit(),
+        "use": "research only, never clinical use",
+    }
