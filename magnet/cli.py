@@ -1,6 +1,7 @@
 """``magnet VERB``: one short function a verb, no logic."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -223,6 +224,13 @@ def run_app(typer_app: typer.Typer) -> None:
     except UsageError as error:
         sys.stderr.write(f"Error: {error}\n")
         raise SystemExit(2) from None
+
+
+def run_module(name: str, command: Callable[..., None]) -> None:
+    """Runs a module's one command, as ``python -m NAME``."""
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name=f"python -m {name}")(command)
+    run_app(alone)
 
 
 def main() -> None:

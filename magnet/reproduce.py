@@ -270,11 +270,9 @@ def reproduce(
 
 def main() -> None:
     """Entry point; bad input ends with one message and exit code 2."""
-    from magnet.cli import run_app
+    from magnet.cli import run_module
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name="python -m magnet.reproduce")(reproduce)
-    run_app(app)
+    run_module("magnet.reproduce", reproduce)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from magnet.seeds import GenerationSeed
 from magnet.session import Session, transcript
 from optimize.board import Outcome, halt_for
 from optimize.prefixes import Part
-from programs import Agent, AgentError, Judge
+from optimize.stage import starting
+from programs import AgentError, Judge
 
 _COLUMNS = ("session", "item", "rating")
 #: Question of a judge -> its scale.
@@ -136,13 +137,8 @@ class Agreement:
         self.calls = {"judge": 1}
 
     def agents(self, start: str) -> dict[str, dspy.Module]:
-        """The questions under tuning, without an LM: they take the caller's."""
-        found: dict[str, dspy.Module] = {}
-        for question in self.predictors:
-            frozen = self.judge.agents[question]
-            agent = Agent(question, frozen.frozen.prompt, fidelity=frozen.fidelity)
-            found[question] = agent.loosen() if start == "dspy" else agent
-        return found
+        """The questions under tuning."""
+        return {q: starting(self.judge.agents[q], start) for q in self.predictors}
 
     async def play(
         self, agents: Mapping[str, dspy.Module], example: str, rollout: int | None = None

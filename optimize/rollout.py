@@ -18,7 +18,8 @@ from magnet.errors import UsageError
 from magnet.session import Message, transcript
 from optimize.board import Outcome, halt_for
 from optimize.prefixes import Part, Prefix
-from programs import SCALES, Agent, AgentError, Client, Judge, MagnetCounselor
+from optimize.stage import starting
+from programs import SCALES, AgentError, Client, Judge, MagnetCounselor
 from programs.fidelity import Fidelity
 from signatures import SPECIALISTS
 
@@ -105,11 +106,9 @@ class Rollout:
         return calls_of(self.predictors[0], self.horizon, self.repeats)
 
     def agents(self, start: str) -> dict[str, dspy.Module]:
-        """The agent under tuning, without an LM: it takes the caller's."""
+        """The agent under tuning."""
         name = self.predictors[0]
-        frozen: Agent = getattr(self.counselor, name)
-        agent = Agent(name, frozen.frozen.prompt, fidelity=frozen.fidelity)
-        return {name: agent.loosen() if start == "dspy" else agent}
+        return {name: starting(getattr(self.counselor, name), start)}
 
     async def play(
         self, agents: Mapping[str, dspy.Module], example: str, rollout: int | None = None

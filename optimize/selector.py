@@ -180,11 +180,9 @@ def _print_result(study: Study, result: Result, page: Path, console: Console) ->
 
 def main() -> None:
     """Entry point; bad input ends with one message and exit code 2."""
-    from magnet.cli import run_app
+    from magnet.cli import run_module
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name="python -m optimize.selector")(selector)
-    run_app(app)
+    run_module("optimize.selector", selector)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import dspy
 from magnet.lm.sync import run_sync
 from optimize.board import Board, Outcome
 from optimize.prefixes import Part
+from programs import Agent
 
 
 class Stage(Protocol):
@@ -47,6 +48,17 @@ class Stage(Protocol):
         Raises:
             Halt: the budget is spent, or a server is gone.
         """
+
+
+def starting(frozen: Agent, start: str) -> Agent:
+    """An agent under tuning, without an LM: it takes the caller's.
+
+    Args:
+        frozen: the one it comes from.
+        start: ``frozen`` leaves it as it is, ``dspy`` gives it DSPy's format.
+    """
+    agent = Agent(frozen.name, frozen.frozen.prompt, fidelity=frozen.fidelity)
+    return agent.loosen() if start == "dspy" else agent
 
 
 @dataclass
