@@ -1,6 +1,5 @@
 """Study: the typed spec of a run, from TOML and ``--set``."""
 
-import difflib
 import hashlib
 import re
 import tomllib
@@ -21,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from magnet.errors import UsageError
+from magnet.errors import UsageError, nearest
 from magnet.lm.spec import CONNECTION, PARENTS, ROLES, LMSpec, Price, spec_for
 from magnet.lm.usage import Budget
 from programs import FIDELITIES, METHODS, Fidelity
@@ -96,7 +95,7 @@ class Study(BaseModel):
     def _known_methods(cls, methods: list[str]) -> list[str]:
         for method in methods:
             if method not in METHODS:
-                raise ValueError(f"there is no method {method!r}{_nearest(method, METHODS)}")
+                raise ValueError(f"there is no method {method!r}{nearest(method, METHODS)}")
         if len(set(methods)) != len(methods):
             raise ValueError("a method is named twice")
         return methods
@@ -193,17 +192,12 @@ def digest(identity: dict[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
-
-
 def _check_keys(data: dict[str, Any], where: str, path: str = "") -> None:
     known = _known_keys(path)
     for key, value in data.items():
         inner = f"{path}.{key}" if path else key
         if known is not None and key not in known:
-            raise UsageError(f"{where}: unknown key {inner!r}{_nearest(key, known)}")
+            raise UsageError(f"{where}: unknown key {inner!r}{nearest(key, known)}")
         if _known_keys(inner) is not None or inner == "judges":
             if not isinstance(value, dict):
                 raise UsageError(f"{where}: {inner} is a table, not {value!r}")
@@ -232,7 +226,12 @@ def _read(source: str) -> tuple[dict[str, Any], Path]:
         raise UsageError(f"study: {source} is not TOML: {error}") from None
 
 
-def _apply(data: dict[str, Any], setting: str) -> None:
+def apply_setting(data: dict[str, Any], setting: str) -> None:
+    """Sets a key from ``key=value``, the value in TOML; dots lead into tables.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
     key, equals, value = setting.partition("=")
     key = key.strip()
     if not equals or not key:
@@ -276,7 +275,7 @@ def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
     if isinstance(seeds, str) and seeds != "ours" and (path.parent / seeds).is_file():
         data["seeds"] = str(path.parent / seeds)  # beside the study; --set counts from here
     for setting in settings:
-        _apply(data, setting)
+        apply_setting(data, setting)
         _check_keys(data, "--set")
     try:
         study = Study.model_validate(data)
