@@ -141,6 +141,32 @@ def report(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset; an earlier export goes.")],
+    format_: Annotated[
+        Literal["chat", "sharegpt", "pairs", "authors", "parquet"],
+        typer.Option("--format", help="What a row looks like."),
+    ] = "chat",
+    method: Annotated[str | None, typer.Option(help="Whose sessions; else all methods'.")] = None,
+    prompts: Annotated[str, typer.Option(help="The prompt set in the rows.")] = "ours",
+    split: Annotated[
+        Path | None,
+        typer.Option(help="CSV of client_id,split or seed_id,split; else the paper's 90/10/50."),
+    ] = None,
+    license_: Annotated[
+        str | None,
+        typer.Option("--license", help="Of sessions whose seeds' licence is not known."),
+    ] = None,
+) -> None:
+    """Write a run's training pairs as a dataset with its card, for `datasets.load_dataset`."""
+    from magnet.training.export import export as export_pairs
+    from magnet.training.report import print_export
+
+    print_export(export_pairs(run, format_, out, method, prompts, split, license_), Console())
+
+
+@app.command()
 def doctor(
     study: Annotated[str, typer.Argument(help="A study's TOML file or name.")] = "demo",
     settings: Annotated[

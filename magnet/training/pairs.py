@@ -3,7 +3,6 @@
 Source: https://arxiv.org/abs/2509.04183, appendix E.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from magnet.errors import UsageError
-from magnet.journal import read_sessions, unfinished
+from magnet.journal import read_sessions
 from magnet.seeds import SPLIT, GenerationSeed
 from magnet.session import Message, Session, transcript
+from magnet.training.left_out import read_flags, unfinished_by_reason
 from magnet.training.split import (
     SPLITS,
     Split,
@@ -26,9 +26,6 @@ from programs.counselor import Moment
 from prompts_frozen import load_prompts
 
 __all__ = ["SPLITS", "Pair", "PairSet", "Split", "messages_for", "read_pairs", "tuned_agent"]
-
-#: Sessions that a reviewer takes out of a run directory's data: columns session,reason.
-FLAGS = "flags.csv"
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,9 @@ class Pair:
         history: the messages before the reply, the client's last.
         reply: the counselor's words.
         seed: the client.
-        lineage: seed, client, session, turn, method, models by role, prompts and their hash, hash
-            and licence of the seeds, commit, and the source's name where it was adopted; None
-            where it is not known.
+        lineage: seed, client, attitude, session, turn, method, models by the role they filled in
+            this session, prompts and their hash, hash and licence of the seeds, commit, and the
+            source's name where it was adopted; None where it is not known.
     """
 
     split: Split
@@ -69,7 +66,7 @@ class PairSet:
         sessions: that give pairs, by split.
         clients: likewise.
         skipped: replies of those sessions that make no pair, by reason.
-        order: where the split is from: the seed file, the finished sessions, a file.
+        rule: how clients were parted, as the end of a sentence.
     """
 
     pairs: Sequence[Pair]
@@ -77,7 +74,7 @@ class PairSet:
     sessions: Mapping[Split, int]
     clients: Mapping[Split, int]
     skipped: Mapping[str, int] = field(default_factory=dict)
-    order: str = ""
+    rule: str = ""
 
     def of(self, split: Split) -> list[Pair]:
         """The pairs of one split."""
@@ -142,9 +139,10 @@ def read_pairs(
     provenance = read_provenance(run)
     seeds, order = seeds_of(run, provenance)
     if split_file is not None:
-        parts, order = read_split(split_file, seeds), f"the file {split_file.name}"
+        parts, rule = read_split(split_file, seeds), f"as {split_file.name} says"
     else:
         parts = split_clients(seeds, sizes)
+        rule = f"{':'.join(map(str, sizes))} in the order of {order}"
     flags = read_flags(run)
     found: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
@@ -159,7 +157,7 @@ def read_pairs(
             left_out[reason] += 1
         else:
             pairs += _pairs(session, parts[session.seed.client_id], skipped)
-    left_out.update(_unfinished(run, provenance, method))
+    left_out.update(unfinished_by_reason(run, provenance["study"]["methods"], method))
     _check_found(run, method, found)
     if not pairs:
         why = ", ".join(f"{n} {reason}" for reason, n in sorted(left_out.items()))
@@ -170,37 +168,8 @@ def read_pairs(
         {s: len({p.session for p in pairs if p.split == s}) for s in SPLITS},
         {s: len({p.seed.client_id for p in pairs if p.split == s}) for s in SPLITS},
         dict(sorted(skipped.items())),
-        order,
+        rule,
     )
-
-
-def read_flags(run: Path) -> dict[str, str]:
-    """Session -> why it is left out, from the run's ``flags.csv``; empty where there is none.
-
-    Raises:
-        UsageError: the file has other columns, or names a session that the run does not have.
-    """
-    path = run / FLAGS
-    if not path.is_file():
-        return {}
-    known = {id_ for id_, _ in unfinished(run)}
-    known |= {file.stem for file in (run / "sessions").glob("session_*.json")}
-    flags: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.DictReader(file)
-            if set(lines.fieldnames or ()) != {"session", "reason"}:
-                raise UsageError(f"{path}: its columns are not session,reason")
-            for line in lines:
-                if line["session"] not in known:
-                    raise UsageError(
-                        f"{path}, line {lines.line_num}: the run has no {line['session']!r}",
-                        "Sessions are named as their files: session_0001.",
-                    )
-                flags[line["session"]] = f"flagged: {line['reason'] or 'no reason given'}"
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} is not CSV in UTF-8: {error}") from None
-    return flags
 
 
 def _unfit(session: Session, parts: Mapping[str, Split]) -> str | None:
@@ -215,6 +184,7 @@ def _unfit(session: Session, parts: Mapping[str, Split]) -> str | None:
 
 def _pairs(session: Session, split: Split, skipped: Counter[str]) -> Iterator[Pair]:
     history, seed = session.history, session.seed
+    lineage = _lineage(session)
     at = bool(seed.greeting) + bool(seed.opening)
     for number, turn in enumerate(session.turns, 1):
         before = tuple(history[:at])
@@ -224,20 +194,20 @@ def _pairs(session: Session, split: Split, skipped: Counter[str]) -> Iterator[Pa
         elif not before or before[-1].role != "client":
             skipped["no client message before it"] += 1
         else:
-            lineage = _lineage(session, number)
-            yield Pair(split, session.method, session.id, number, before, turn.reply, seed, lineage)
+            whole = lineage | {"turn": number}
+            yield Pair(split, session.method, session.id, number, before, turn.reply, seed, whole)
 
 
-def _lineage(session: Session, turn: int) -> dict[str, Any]:
+def _lineage(session: Session) -> dict[str, Any]:
     known = session.provenance
+    models, used = known.get("models"), session.usage
     return {
         "seed": session.seed.seed_id,
         "client": session.seed.client_id,
         "attitude": session.seed.attitude or None,
         "session": session.id,
-        "turn": turn,
         "method": session.method,
-        "models": known.get("models"),
+        "models": models and {role: name for role, name in models.items() if role in used},
         "prompts": known.get("prompts"),
         "prompts_sha256": known.get("prompts_sha256"),
         "seeds_sha256": known.get("seeds_sha256"),
@@ -245,17 +215,6 @@ def _lineage(session: Session, turn: int) -> dict[str, Any]:
         "commit": known.get("commit"),
         "adopted": known.get("adopted"),
     }
-
-
-def _unfinished(run: Path, provenance: Mapping[str, Any], method: str | None) -> Counter[str]:
-    """Sessions under way, by the reason they stopped; their number gives their method."""
-    methods = provenance["study"]["methods"]
-    counts: Counter[str] = Counter()
-    for id_, reason in unfinished(run):
-        number = int(id_.removeprefix("session_")) - 1
-        if method in (None, methods[number % len(methods)]):
-            counts[f"unfinished: {reason}"] += 1
-    return counts
 
 
 def _check_found(run: Path, method: str | None, found: Counter[str]) -> None:
