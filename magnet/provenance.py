@@ -36,7 +36,8 @@ def commit() -> str | None:
     return None
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
+    """An installed package's version; None where it is not."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -74,7 +75,7 @@ def provenance(
             "entries": len(seeds.seeds),
             "clients": seeds.clients,
         },
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "commit": commit(),
     }

@@ -122,6 +122,11 @@ def make_plan(run: Path, method: str, recipe: Recipe, prompts: str | None = None
     return Plan(run, method, named, recipe, base, pairs, rows("train"), held, provenance)
 
 
+def default_folder(run: Path, method: str) -> Path:
+    """Where an adapter goes unless told otherwise."""
+    return run / tuned_agent(method)
+
+
 def spread(rows: Sequence[Row], count: int | None) -> list[Row]:
     """So many rows, evenly taken: of all sessions, early turns and late ones."""
     if count is None or count >= len(rows):
@@ -183,8 +188,10 @@ def memory_of(size: Size, recipe: Recipe) -> Memory:
     moments = 8.0 * size.adapter / shards
     offloaded = recipe.deepspeed == "zero2-offload"
     layer = 12 * size.hidden + 6 * size.inner
-    kept = size.layers * size.hidden + layer if recipe.gradient_checkpointing else (
-        size.layers * layer
+    kept = (
+        size.layers * size.hidden + layer
+        if recipe.gradient_checkpointing
+        else (size.layers * layer)
     )
     return Memory(
         base=base,

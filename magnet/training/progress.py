@@ -12,8 +12,6 @@ from transformers import TrainerCallback
 
 from magnet.progress import PLAIN_EVERY
 
-#: One line a step: step, epoch, loss, learning_rate, grad_norm, tokens.
-LOG = "loss.jsonl"
 _KEPT = {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
 
 
@@ -21,12 +19,12 @@ class Progress(TrainerCallback):  # type: ignore[misc] # transformers is not typ
     """Shows step, loss, tokens a second and time left: a bar on a terminal, else lines.
 
     Args:
-        folder: where the log goes.
+        log: one line a step: step, epoch, loss, learning_rate, grad_norm, tokens.
         console: where to show it; None is silent.
     """
 
-    def __init__(self, folder: Path, console: Console | None) -> None:
-        self.path, self.console = folder / LOG, console
+    def __init__(self, log: Path, console: Console | None) -> None:
+        self.path, self.console = log, console
         self.losses: list[float] = []
         self.tokens = self.resumed_at = self.tokens_before = 0
         self.started = self.printed = 0.0

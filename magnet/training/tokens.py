@@ -4,6 +4,7 @@ There is one function for it, and the trainer gets its rows ready made: a traine
 the chat by itself may add a default system message, and one that truncates cuts the reply.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,18 +140,20 @@ class Renderer:
         return int(ids[0])
 
 
-def make_rows(
-    pairs: Iterable[Pair], renderer: Renderer, limit: int, prompts: str = "ours"
-) -> Rows:
+def make_rows(pairs: Iterable[Pair], renderer: Renderer, limit: int, prompts: str = "ours") -> Rows:
     """Rows of at most ``limit`` tokens: the oldest exchanges go first, the reply is never cut."""
     made = Rows()
     for pair in pairs:
-        for drop in range(0, len(pair.history), 2):
-            row = renderer.row(messages_for(pair, prompts, drop))
-            if len(row.ids) <= limit:
-                made.rows.append(row)
-                made.shortened += drop > 0
-                break
-        else:
+
+        def row(exchanges: int, pair: Pair = pair) -> Row:
+            return renderer.row(messages_for(pair, prompts, 2 * exchanges))
+
+        # The fewest exchanges to drop: rows get shorter with each, so halving finds it.
+        most = (len(pair.history) + 1) // 2
+        drop = bisect_left(range(most), True, key=lambda n, row=row: len(row(n).ids) <= limit)
+        if drop == most:
             made.left_out += 1
+        else:
+            made.rows.append(row(drop))
+            made.shortened += drop > 0
     return made

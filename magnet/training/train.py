@@ -20,14 +20,9 @@ from magnet.journal import write_atomically
 from magnet.training.base import cuda, load_for_training, open_tokenizer
 from magnet.training.recipe import Recipe, load_recipe
 
-#: What it reads and writes in the folder.
-JOB, ROWS, ADAPTER, CHECKPOINTS, TRAINED = (
-    "job.json",
-    "rows",
-    "adapter",
-    "checkpoints",
-    "trained.json",
-)
+#: What it reads in the folder, and what it writes there.
+JOB, ROWS = "job.json", "rows"
+ADAPTER, CHECKPOINTS, TRAINED, LOG = "adapter", "checkpoints", "trained.json", "loss.jsonl"
 _COMPLETE = "trainer_state.json"  # written last of a checkpoint
 
 
@@ -71,7 +66,7 @@ def train(folder: Path, console: Console | None = None) -> dict[str, Any]:
     attention, packing = attention_for(recipe)
     checkpoint = last_checkpoint(folder)
     rows = load_from_disk(str(folder / ROWS))
-    progress = Progress(folder, console)
+    progress = Progress(folder / LOG, console)
     torch.manual_seed(recipe.seed)  # the adapter's first weights
     trainer = SFTTrainer(
         model=load_for_training(job["base"], recipe, attention),
