@@ -18,6 +18,8 @@ from magnet.prepare import assign
 from magnet.session import Message
 from magnet.training.pairs import SPLITS, Pair, messages_for, read_pairs, tuned_agent
 from programs import METHODS, PAPER
+from prompts_frozen import load_prompts
+from prompts_frozen.authors import import_prompts
 from tests.fake_run import play
 from tests.fake_server import FakeServer
 from tests.running import ROOT, seeds
@@ -29,7 +31,7 @@ RELEASED = ROOT.parent / "shared/upstream/arxiv2025-MAGneT/dataset/magnet-genera
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four clients with three attitudes each, two methods, twenty exchanges."""
     out = tmp_path_factory.mktemp("pairs") / "run"
-    return play(out, ("magnet", "psych8k"), sessions=12, exchanges=20)
+    return play(out, ("magnet", "psych8k"), sessions=12, exchanges=20, stages='["generate"]')
 
 
 @pytest.fixture
@@ -96,7 +98,9 @@ def test_without_its_seed_file_the_sessions_give_the_order(copied: Path) -> None
 def test_lineage_says_where_a_pair_is_from(played: Path) -> None:
     pair = read_pairs(played, "magnet").pairs[25]
     whole = json.loads((played / "provenance.json").read_bytes())
-    assert pair.lineage["models"]["response"] == "fake-model"
+    assert pair.lineage["models"]["planner"] == "fake-model"
+    other = read_pairs(played, "psych8k").pairs[0]  # the run's other roles did not play in it
+    assert other.lineage["models"] == {"response": "fake-model", "client": "fake-model"}
     assert pair.lineage["seeds_sha256"] == whole["seeds"]["sha256"]
     assert pair.lineage["seeds_license"] == "Apache-2.0 (this project)"
     assert (pair.lineage["session"], pair.lineage["turn"]) == (pair.session, pair.turn)
@@ -265,6 +269,23 @@ def test_the_prompt_of_whole_sessions_is_that_of_inference(
         server = serve()
         for pair in read_pairs(played, method).pairs[::37]:
             assert messages_for(pair)[:-1] == sent(server, tuned_agent(method), pair)
+
+
+@pytest.mark.skipif(not RELEASED.is_file(), reason="the authors' prompts are not here")
+@pytest.mark.parametrize("method", ["magnet", "cactus", "psych8k"])
+def test_the_authors_prompts_are_rendered_as_at_inference(
+    serve: Callable[..., FakeServer],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    monkeypatch.setenv("MAGNET_DATA", str(tmp_path / "data"))
+    load_prompts.cache_clear()
+    import_prompts(str(RELEASED.parent.parent))
+    history = (Message(role="client", message="{response} and {history}"),)
+    pair = Pair("train", method, "session_0001", 1, history, "I see.", FIRST, {})
+    assert messages_for(pair, "authors")[:-1] == sent(serve(), tuned_agent(method), pair, "authors")
+    load_prompts.cache_clear()
 
 
 def test_the_oldest_messages_can_be_dropped(played: Path) -> None:
