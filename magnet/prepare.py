@@ -91,7 +91,7 @@ def prepare(source: str, settings: Sequence[str]) -> Prepared:
     """
     study = load_study(source, settings)
     file = load_seeds(study.seeds)
-    return Prepared(study, file, file.take(study.sessions), *make_programs(study))
+    return Prepared(study, file, file.take(study.sessions, study.split), *make_programs(study))
 
 
 def check_disk(path: Path, sessions: int, exchanges: int) -> None:

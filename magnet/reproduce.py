@@ -243,6 +243,10 @@ def reproduce(
     if estimate_:
         print_estimate(prepared, console)
         return
+    if "finetune" in prepared.study.stages:
+        from magnet.training.stage import check_stage
+
+        check_stage(prepared.study)
     quiet()
     folder = out or Path("runs") / f"{prepared.study.name}-{digest(prepared.identity)[:8]}"
     try:
@@ -253,6 +257,10 @@ def reproduce(
             highlight=False,
         )
         raise typer.Exit(INTERRUPTED) from None
+    if "finetune" in prepared.study.stages and not outcome.left:
+        from magnet.training.stage import finetune_stage
+
+        finetune_stage(prepared.study, folder, console)
     page = None
     if "report" in prepared.study.stages and outcome.finished:
         from eval.report import PAGE, write_report

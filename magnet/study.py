@@ -27,12 +27,16 @@ from programs import FIDELITIES, METHODS, Fidelity
 
 #: Keys that change where or how fast a run goes, not what comes out: a run directory may be
 #: continued with others.
-NOT_IDENTITY = ("name", "workers", "budget", "stages", "scales", "repeats", "judges", "expected")
+NOT_IDENTITY = (
+    *("name", "workers", "budget", "stages", "scales", "repeats", "judges", "expected"),
+    "finetune",
+)
 _NOT_IDENTITY_LM = ("url", "key_env", "price", "timeout")
 
 _TABLES: dict[str, Iterable[str]] = {
     r"budget": Budget.model_fields,
     r"switches": Fidelity.model_fields,
+    r"finetune": ("recipe", "model", "set", "merge"),
     r"lm": ("default", *ROLES),
     r"(lm|judges)\.[^.]+": LMSpec.model_fields,
     r"(lm|judges)\.[^.]+\.price": Price.model_fields,
@@ -46,6 +50,24 @@ def _known_keys(path: str) -> Iterable[str] | None:
     return next((keys for form, keys in _TABLES.items() if re.fullmatch(form, path)), None)
 
 
+class Finetune(BaseModel):
+    """The stage ``finetune``.
+
+    Attributes:
+        recipe: one that ships, or a YAML file's path.
+        model: the base model; the recipe's unless set.
+        set: keys of the recipe that differ from it.
+        merge: keep merged models too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipe: str = "recommended"
+    model: str | None = None
+    set: dict[str, Any] = {}
+    merge: bool = False
+
+
 class Study(BaseModel):
     """What a run does.
 
@@ -54,9 +76,11 @@ class Study(BaseModel):
         methods: generation systems, each played on the same seeds.
         seeds: a seed file's path, or ``ours``.
         sessions: how many of its seeds, from the first; all of them unless set.
+        split: which clients of the seed file are played: ``all``, or the paper's training,
+            validation or test part; ``sessions`` counts within it.
         exchanges: turns a session has at most after greeting and opening (paper: 20).
         seed: of the run; all sampling derives from it.
-        stages: what to do, of ``generate``, ``judge``, ``report``.
+        stages: what to do, of ``generate``, ``judge``, ``finetune``, ``report``.
         scales: what judges rate.
         repeats: how often a judge is asked each question; the fidelity's number unless set.
         expected: record the judges' probability-weighted scores too, where servers give
@@ -67,6 +91,7 @@ class Study(BaseModel):
         switches: single switches of ``programs.fidelity.Fidelity`` that differ from it.
         workers: sessions played at once; 64 unless set, 4 with the embedded LM.
         budget: upper bounds over all invocations of the run.
+        finetune: how the stage of that name trains.
         lm: tables of LMSpec's keys: ``default`` and one a role.
     """
 
@@ -76,9 +101,10 @@ class Study(BaseModel):
     methods: list[str] = Field(default=["magnet"], min_length=1)
     seeds: str = "ours"
     sessions: PositiveInt | None = None
+    split: Literal["all", "train", "validation", "test"] = "all"
     exchanges: PositiveInt = 20
     seed: int = 0
-    stages: list[Literal["generate", "judge", "report"]] = ["generate"]
+    stages: list[Literal["generate", "judge", "finetune", "report"]] = ["generate"]
     scales: list[Literal["ctrs", "wai", "panas"]] = ["ctrs", "wai", "panas"]
     repeats: PositiveInt | None = None
     judges: dict[str, dict[str, Any]] = {}
@@ -88,6 +114,7 @@ class Study(BaseModel):
     switches: dict[str, Any] = {}
     workers: PositiveInt | None = None
     budget: Budget = Budget()
+    finetune: Finetune = Finetune()
     lm: dict[str, dict[str, Any]] = {}
 
     @field_validator("methods")
@@ -168,6 +195,8 @@ class Study(BaseModel):
             roles: in use.
         """
         data = self.model_dump(mode="json", exclude=set(NOT_IDENTITY) | {"lm", "seeds", "prompts"})
+        if self.split == "all":  # as the runs of before there was a choice
+            del data["split"]
         models = {
             role: self.spec(role).model_dump(mode="json", exclude=set(_NOT_IDENTITY_LM))
             for role in roles

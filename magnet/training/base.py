@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from magnet.errors import UsageError, missing_extra
@@ -26,6 +25,16 @@ def check_extra() -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise missing_extra("train", f"training needs {', '.join(missing)}")
+
+
+def quiet() -> None:
+    """Leaves the screen to this project's own progress."""
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
 
 
 def find_base(model: str) -> str:

@@ -63,7 +63,7 @@ def check_plan(plan: Plan, out: Path, merged: bool) -> None:
     recipe = plan.recipe
     if not plan.train.rows:
         raise UsageError(
-            f"{plan.run} leaves no row of {plan.method!r} to train on within {recipe.tokens} tokens",
+            f"{plan.run}: no row of {plan.method!r} to train on fits {recipe.tokens} tokens",
             "Play more sessions, or --set tokens=NUMBER",
         )
     context = getattr(open_config(plan.base).get_text_config(), "max_position_embeddings", None)

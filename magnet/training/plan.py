@@ -7,7 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from magnet.training.base import check_extra, find_base, open_config, open_tokenizer
+from magnet.training.base import check_extra, find_base, open_config, open_tokenizer, quiet
 from magnet.training.pairs import PairSet, read_pairs, tuned_agent
 from magnet.training.recipe import Recipe
 from magnet.training.split import read_provenance
@@ -108,6 +108,7 @@ def make_plan(run: Path, method: str, recipe: Recipe, prompts: str | None = None
         UsageError: no such run or sessions, no extra, or a base model that will not do.
     """
     check_extra()
+    quiet()
     provenance = read_provenance(run)
     named = prompts or str(provenance.get("prompts", {}).get("set") or "ours")
     pairs = read_pairs(run, method)

@@ -15,7 +15,7 @@ from magnet.progress import PLAIN_EVERY
 _KEPT = {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
 
 
-class Progress(TrainerCallback):  # type: ignore[misc] # transformers is not typed
+class Progress(TrainerCallback):
     """Shows step, loss, tokens a second and time left: a bar on a terminal, else lines.
 
     Args:

@@ -1,6 +1,6 @@
 """Recipe: all that decides how an adapter is trained, from YAML and ``--set``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -99,14 +99,23 @@ def shipped() -> list[str]:
     return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name[-5:] == ".yaml")
 
 
-def load_recipe(source: str = "recommended", settings: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    source: str = "recommended", settings: Sequence[str] = (), over: Mapping[str, Any] | None = None
+) -> Recipe:
     """A recipe from a YAML file or one that ships, with ``key=value`` settings over it.
+
+    Args:
+        source: name or path.
+        settings: as ``--set`` takes them.
+        over: keys that differ, as a study's table has them.
 
     Raises:
         UsageError: unreadable, an unknown key (with the nearest known one), a wrong value.
     """
     data = _read(source)
     _check_keys(data, source)
+    _check_keys(dict(over or {}), "finetune.set")
+    data |= over or {}
     for setting in settings:
         apply_setting(data, setting)
         _check_keys(data, "--set")

@@ -23,8 +23,10 @@ from magnet.training.train import LOG
 
 METRICS = "metrics.json"
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-_PACKAGES = ("magnet-sessions", "torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate",
-             "deepspeed", "datasets", "tokenizers")  # fmt: skip
+_PACKAGES = tuple(
+    "magnet-sessions torch transformers trl peft bitsandbytes accelerate deepspeed datasets "
+    "tokenizers".split()
+)
 _SMOOTH = 10  # steps
 
 
@@ -148,7 +150,7 @@ def _card(
         tokens=recipe.tokens,
         rows=table(("split", "clients", "sessions", "pairs"), rows) + f"\n\n{fitted}",
         left_out=listed(pairs.left_out),
-        order=pairs.order or "the finished sessions",
+        rule=pairs.rule,
         license=(plan.provenance.get("seeds") or {}).get("license") or "not known",
         recipe=table(("setting", "value"), values),
         steps=trained["steps"],

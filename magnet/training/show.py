@@ -43,7 +43,7 @@ def print_plan(plan: Plan, out: Path, console: Console) -> None:
     for name, rows in (("training", plan.train), ("validation", plan.validation)):
         say(
             f"{len(rows.rows):,} {name} rows, {rows.tokens:,} tokens; {rows.shortened} without "
-            f"their oldest exchanges, {rows.left_out} pairs too long for {plan.recipe.tokens} tokens"
+            f"their oldest exchanges, {rows.left_out} pairs longer than {plan.recipe.tokens} tokens"
         )
     size = plan.size
     say(

@@ -5,7 +5,7 @@ the chat by itself may add a default system message, and one that truncates cuts
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,8 +149,11 @@ def make_rows(pairs: Iterable[Pair], renderer: Renderer, limit: int, prompts: st
             return renderer.row(messages_for(pair, prompts, 2 * exchanges))
 
         # The fewest exchanges to drop: rows get shorter with each, so halving finds it.
+        def fits(exchanges: int, row: Callable[[int], Row] = row) -> bool:
+            return len(row(exchanges).ids) <= limit
+
         most = (len(pair.history) + 1) // 2
-        drop = bisect_left(range(most), True, key=lambda n, row=row: len(row(n).ids) <= limit)
+        drop = bisect_left(range(most), True, key=fits)
         if drop == most:
             made.left_out += 1
         else:

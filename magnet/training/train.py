@@ -17,7 +17,7 @@ import orjson
 from rich.console import Console
 
 from magnet.journal import write_atomically
-from magnet.training.base import cuda, load_for_training, open_tokenizer
+from magnet.training.base import cuda, load_for_training, open_tokenizer, quiet
 from magnet.training.recipe import Recipe, load_recipe
 
 #: What it reads in the folder, and what it writes there.
@@ -61,6 +61,7 @@ def train(folder: Path, console: Console | None = None) -> dict[str, Any]:
 
     from magnet.training.progress import Progress
 
+    quiet()
     recipe = load_recipe(str(folder / "recipe.yaml"))
     job = orjson.loads((folder / JOB).read_bytes())
     attention, packing = attention_for(recipe)
