@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from magnet.training.defects import Defects
 from magnet.training.export import MANIFEST, NEAR, export
 from magnet.training.pairs import Pair, messages_for, read_pairs
 from magnet.training.rows import LINEAGE, Format, row_of
+from prompts_frozen.sets import lock
 from tests.fake_run import play
-from tests.running import ANSI, command, magnet, run, seeds
+from tests.running import ANSI, ROOT, command, magnet, run, seeds
 
 FORMATS = get_args(Format)
 LICENSE = "Apache-2.0 (this project)"
@@ -166,6 +168,23 @@ def test_the_card_tells_what_is_in_it(played: Path, tmp_path: Path) -> None:
         assert said in text
     assert "$" not in text
     assert str(tmp_path) not in text
+
+
+def test_a_prompt_set_of_the_user_s_own_is_rendered(played: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "my-prompts"
+    shutil.copytree(ROOT / "prompts_frozen" / "ours", mine)
+    prompt = mine / "tuned-psych8k.txt"
+    prompt.write_text("[[user]]\n{history}\nYou say {{{history}}}:\n", encoding="utf-8")
+    lock(mine)
+    export(played, "chat", tmp_path / "data", "psych8k", str(mine))
+    row = load(tmp_path / "data", tmp_path / "cache")["train"][0]
+    said = transcript(read_pairs(played, "psych8k").pairs[0].history)
+    assert [m["role"] for m in row["messages"]] == ["user", "assistant"]
+    assert row["messages"][0]["content"] == f"{said}\nYou say {{{{{said}}}}}:"
+    text = body(tmp_path / "data")
+    assert "| prompt set of the rows | my-prompts |" in text
+    assert hashlib.sha256(prompt.read_bytes()).hexdigest() in text
+    assert not [name for name, data in content(tmp_path / "data").items() if str(mine) in str(data)]
 
 
 def test_the_authors_seeds_make_the_data_gpl(copied: Path, tmp_path: Path) -> None:

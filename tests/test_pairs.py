@@ -61,6 +61,7 @@ def test_the_split_is_by_client_in_the_order_of_the_seeds(played: Path) -> None:
     assert clients == {"train": order[:2], "validation": order[2:3], "test": order[3:]}
     assert found.clients == {"train": 2, "validation": 1, "test": 1}
     assert found.sessions == {"train": 6, "validation": 3, "test": 3}
+    assert found.order == "the seed file"
     assert found.rule == "2:1:1 in the order of the seed file"
     assert sum(len(found.of(s)) for s in SPLITS) == len(found.pairs)
 
@@ -91,6 +92,7 @@ def test_without_its_seed_file_the_sessions_give_the_order(copied: Path) -> None
     path.write_text(json.dumps(whole), encoding="utf-8")
     after = read_pairs(copied, "psych8k")
     assert before.rule == "90:10:50 in the order of the seed file"
+    assert after.order == "the finished sessions"
     assert after.rule == "90:10:50 in the order of the finished sessions"
     assert after.pairs == before.pairs
 
@@ -149,6 +151,7 @@ def test_a_split_file_decides(played: Path, tmp_path: Path) -> None:
     found = read_pairs(played, "magnet", split_file=path)
     assert found.clients == {"train": 1, "validation": 0, "test": 1}
     assert found.left_out == {"not in the split file": 6}
+    assert found.order == "the file split.csv"
     assert found.rule == "as split.csv says"
     assert {p.seed.client_id for p in found.of("test")} == {order[0]}
 

@@ -109,7 +109,7 @@ def export(
         )
         (part / "README.md").write_text(card(source), encoding="utf-8")
         (part / NEAR).write_text(to_csv(near), encoding="utf-8")
-        settings = {"format": format_, "method": method, "prompts": prompts}
+        settings = {"format": format_, "method": method, "prompts": Path(prompts).name}
         _write_manifest(part, settings)
         _put(part, out)
     except OSError as error:

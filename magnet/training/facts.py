@@ -104,11 +104,11 @@ def origin(source: Source) -> str:
         ("adopted from" if source.adopted else "seeds", source.seeds),
         ("sha256 of the seeds", known["seeds"]["sha256"]),
         ("licence of the seeds", known["seeds"]["license"]),
-        ("prompt set of the rows", source.prompts),
+        ("prompt set of the rows", Path(source.prompts).name),
     ]
     if not source.adopted:
         rows += [
-            ("prompt set of the sessions", known["prompts"]["set"]),
+            ("prompt set of the sessions", Path(known["prompts"]["set"]).name),
             ("fidelity", known["study"]["fidelity"]),
             ("exchanges at most", known["study"]["exchanges"]),
             ("seed of the run", known["study"]["seed"]),

@@ -66,6 +66,7 @@ class PairSet:
         sessions: that give pairs, by split.
         clients: likewise.
         skipped: replies of those sessions that make no pair, by reason.
+        order: where the split is from: the seed file, the finished sessions, or a file.
         rule: how clients were parted, as the end of a sentence.
     """
 
@@ -74,6 +75,7 @@ class PairSet:
     sessions: Mapping[Split, int]
     clients: Mapping[Split, int]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    order: str = ""
     rule: str = ""
 
     def of(self, split: Split) -> list[Pair]:
@@ -139,7 +141,8 @@ def read_pairs(
     provenance = read_provenance(run)
     seeds, order = seeds_of(run, provenance)
     if split_file is not None:
-        parts, rule = read_split(split_file, seeds), f"as {split_file.name} says"
+        parts, order = read_split(split_file, seeds), f"the file {split_file.name}"
+        rule = f"as {split_file.name} says"
     else:
         parts = split_clients(seeds, sizes)
         rule = f"{':'.join(map(str, sizes))} in the order of {order}"
@@ -168,6 +171,7 @@ def read_pairs(
         {s: len({p.session for p in pairs if p.split == s}) for s in SPLITS},
         {s: len({p.seed.client_id for p in pairs if p.split == s}) for s in SPLITS},
         dict(sorted(skipped.items())),
+        order,
         rule,
     )
 
