@@ -10,7 +10,7 @@ import tomli_w
 
 from magnet.journal import write_atomically
 from magnet.training.plan import Plan
-from magnet.training.split import SEED_FILE, seeds_of
+from magnet.training.split import SEED_FILE
 
 #: What vLLM's --max-lora-rank may be.
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -66,7 +66,7 @@ def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bo
 
 def _seeds(plan: Plan, path: Path) -> dict[str, Any]:
     known = plan.provenance.get("study") or {}
-    if seeds_of(plan.run, plan.provenance)[1] == SEED_FILE:
+    if plan.pairs.order == SEED_FILE:
         source = str(known.get("seeds"))
         named = str(Path(source).resolve()) if Path(source).is_file() else source
         return {"seeds": named, "split": "test"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from magnet.errors import UsageError
-from magnet.training.pairs import Pair, messages_for
+from magnet.training.pairs import Pair, messages_for, raw_prompt
 
 Messages = Sequence[dict[str, str]]
 
@@ -90,15 +90,20 @@ class Renderer:
 
         return TEMPLATES[self.template]([(m["role"], m["content"]) for m in messages])
 
-    def prompt_ids(self, messages: Messages) -> list[int]:
-        """The prompt's tokens; on the completions wire with the BOS that the server adds."""
-        text = self.text(messages)
+    def prompt_ids(self, messages: Messages, raw: str | None = None) -> list[int]:
+        """The prompt's tokens; on the completions wire with the BOS that the server adds.
+
+        Args:
+            messages: the prompt as chat.
+            raw: the text that the completions wire sends in their place, where it is Llama-3's.
+        """
+        text = raw if raw is not None and self.template == "llama3" else self.text(messages)
         ids = self.tokenizer(text, add_special_tokens=self.template is not None)["input_ids"]
         return list(ids)
 
-    def row(self, messages: Messages) -> Row:
-        """The row of a chat whose last message is the reply."""
-        prompt = self.prompt_ids(messages[:-1])
+    def row(self, messages: Messages, raw: str | None = None) -> Row:
+        """The row of a chat whose last message is the reply; see ``prompt_ids``."""
+        prompt = self.prompt_ids(messages[:-1], raw)
         reply = self.tokenizer(messages[-1]["content"], add_special_tokens=False)["input_ids"]
         return Row([*prompt, *reply, self.end], len(prompt))
 
@@ -146,7 +151,9 @@ def make_rows(pairs: Iterable[Pair], renderer: Renderer, limit: int, prompts: st
     for pair in pairs:
 
         def row(exchanges: int, pair: Pair = pair) -> Row:
-            return renderer.row(messages_for(pair, prompts, 2 * exchanges))
+            drop = 2 * exchanges
+            said = messages_for(pair, prompts, drop)
+            return renderer.row(said, raw_prompt(pair, prompts, drop))
 
         # The fewest exchanges to drop: rows get shorter with each, so halving finds it.
         def fits(exchanges: int, row: Callable[[int], Row] = row) -> bool:

@@ -45,6 +45,37 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(whole)[1] if whole else None
 
 
+def make_trainer(folder: Path, progress: Any = None) -> Any:
+    """TRL's trainer on the folder's rows; they go in as they are, and no reply is cut."""
+    import torch
+    from datasets import load_from_disk
+    from peft import LoraConfig
+    from trl import SFTTrainer
+
+    quiet()
+    recipe = load_recipe(str(folder / "recipe.yaml"))
+    job = orjson.loads((folder / JOB).read_bytes())
+    attention, packing = attention_for(recipe)
+    torch.manual_seed(recipe.seed)  # the adapter's first weights
+    trainer = SFTTrainer(
+        model=load_for_training(job["base"], recipe, attention),
+        args=_arguments(folder, recipe, packing, job.get("report_to")),
+        train_dataset=load_from_disk(str(folder / ROWS)),
+        processing_class=open_tokenizer(job["base"]),
+        peft_config=LoraConfig(
+            r=recipe.r,
+            lora_alpha=recipe.alpha,
+            lora_dropout=recipe.dropout,
+            target_modules=recipe.modules,
+            bias="none",
+            task_type="CAUSAL_LM",
+        ),
+        callbacks=[progress] if progress else [],
+    )
+    _float32(trainer.model)
+    return trainer
+
+
 def train(folder: Path, console: Console | None = None) -> dict[str, Any]:
     """Trains the folder's adapter, from its last checkpoint where it has one.
 
@@ -55,36 +86,12 @@ def train(folder: Path, console: Console | None = None) -> dict[str, Any]:
         What it took: steps, tokens, seconds of this invocation, peak memory, losses.
     """
     import torch
-    from datasets import load_from_disk
-    from peft import LoraConfig
-    from trl import SFTTrainer
 
     from magnet.training.progress import Progress
 
-    quiet()
-    recipe = load_recipe(str(folder / "recipe.yaml"))
-    job = orjson.loads((folder / JOB).read_bytes())
-    attention, packing = attention_for(recipe)
-    checkpoint = last_checkpoint(folder)
-    rows = load_from_disk(str(folder / ROWS))
     progress = Progress(folder / LOG, console)
-    torch.manual_seed(recipe.seed)  # the adapter's first weights
-    trainer = SFTTrainer(
-        model=load_for_training(job["base"], recipe, attention),
-        args=_arguments(folder, recipe, packing, job.get("report_to")),
-        train_dataset=rows,
-        processing_class=open_tokenizer(job["base"]),
-        peft_config=LoraConfig(
-            r=recipe.r,
-            lora_alpha=recipe.alpha,
-            lora_dropout=recipe.dropout,
-            target_modules=recipe.modules,
-            bias="none",
-            task_type="CAUSAL_LM",
-        ),
-        callbacks=[progress],
-    )
-    _float32(trainer.model)
+    checkpoint = last_checkpoint(folder)
+    trainer = make_trainer(folder, progress)
     if cuda():
         torch.cuda.reset_peak_memory_stats()
     started = time.monotonic()
@@ -104,8 +111,8 @@ def train(folder: Path, console: Console | None = None) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if cuda() else "cpu",
         "processes": trainer.args.world_size,
         "peak_memory": torch.cuda.max_memory_allocated() if cuda() else None,
-        "attention": attention,
-        "packing": packing,
+        "attention": trainer.model.config._attn_implementation,
+        "packing": trainer.args.packing,
     }
     if trainer.is_world_process_zero():
         write_atomically(folder / TRAINED, orjson.dumps(result, option=orjson.OPT_INDENT_2))
