@@ -66,16 +66,16 @@ $(VENV)-vllm/.installed:
 	@touch $@
 
 test-vllm: $(VENV)/.dev $(VENV)-vllm/.installed  ## sessions on a real vLLM server, LoRA included
-	@$(BIN)/python tests/with_vllm.py --vllm-python $(VENV)-vllm/bin/python --folder build/vllm
+	@PYTHONPATH=. $(BIN)/python tests/with_vllm.py --vllm-python $(VENV)-vllm/bin/python --folder build/vllm
 
 test-train: $(VENV)/.train  ## QLoRA on the embedded LM's weights: 20 steps, resume, merge (minutes)
-	@$(BIN)/python tests/with_training.py
+	@PYTHONPATH=. $(BIN)/python tests/with_training.py
 
 test-deepspeed: $(VENV)/.train  ## the same by two processes under DeepSpeed ZeRO-2
-	@$(BIN)/python tests/with_deepspeed.py --folder build/deepspeed
+	@PYTHONPATH=. $(BIN)/python tests/with_deepspeed.py --folder build/deepspeed
 
 test-tuned: $(VENV)/.train $(VENV)-vllm/.installed  ## trains an adapter, serves it with vLLM, plays three sessions
-	@$(BIN)/python tests/with_vllm.py --vllm-python $(VENV)-vllm/bin/python --folder build/tuned --train
+	@PYTHONPATH=. $(BIN)/python tests/with_vllm.py --vllm-python $(VENV)-vllm/bin/python --folder build/tuned --train
 
 smoke: $(VENV)/.installed  ## every generation method once, by the embedded LM
 	@$(BIN)/python -m magnet.reproduce smoke

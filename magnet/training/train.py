@@ -50,6 +50,7 @@ def make_trainer(folder: Path, progress: Any = None) -> Any:
     import torch
     from datasets import load_from_disk
     from peft import LoraConfig
+    from transformers import PrinterCallback
     from trl import SFTTrainer
 
     quiet()
@@ -72,6 +73,7 @@ def make_trainer(folder: Path, progress: Any = None) -> Any:
         ),
         callbacks=[progress] if progress else [],
     )
+    trainer.remove_callback(PrinterCallback)  # ``progress`` says it
     _float32(trainer.model)
     return trainer
 
