@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -121,9 +122,9 @@ def test_a_split_plays_its_clients_and_sessions_counts_within_it():
     assert list(file.take(3, "train")) == parts[0][:3]
     with pytest.raises(UsageError, match=r"sessions is 99, but ours holds \d+ seeds in its test"):
         file.take(99, "test")
-    assert len({seed.client_id for seed in parts[1]}) == 1
-    with pytest.raises(UsageError, match="ours holds no seeds in its validation part"):
-        prepare("demo", ["split='validation'"])
+    few = replace(file, seeds=file.seeds[:3])  # one client, in the training part
+    with pytest.raises(UsageError, match="ours holds no seeds in its test part"):
+        few.take(None, "test")
 
 
 def test_the_stage_needs_sessions_that_counselors_are_tuned_on():
@@ -216,3 +217,22 @@ def test_the_evaluation_speaks_the_wire_and_serves_the_rank_of_the_training(play
     assert f"--max-lora-rank 32 --lora-modules tuned-magnet={tmp_path / 'adapter'}" in served
     assert served in path.read_text(encoding="utf-8")
     assert tomllib.loads(path.read_text(encoding="utf-8"))["methods"] == ["tuned-magnet"]
+
+
+def test_a_report_shows_the_likelihood_before_and_after(played, tmp_path):
+    tuned = played / "tuned-magnet"
+    tuned.mkdir()
+    found = {"rows": 6, "tokens": 541, "precision": "as served"}
+    found |= {
+        "base": {"nll": 1.5, "perplexity": 4.48},
+        "adapter": {"nll": 1.25, "perplexity": 3.49},
+    }
+    (tuned / "metrics.json").write_text(json.dumps({"validation": found}), encoding="utf-8")
+    tables = (write_report([played], tmp_path / "a") / "tables.md").read_text(encoding="utf-8")
+    assert "| tuned MAGneT | base | 1.5000 | 4.48 |" in tables
+    assert "|  | with the adapter | 1.2500 | 3.49 |" in tables
+    (tuned / "metrics.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UsageError, match="is not what magnet finetune wrote"):
+        write_report([played], tmp_path / "b")
+    (tuned / "metrics.json").unlink()
+    assert "fine-tuning" not in (write_report([played], tmp_path / "c") / "tables.md").read_text()

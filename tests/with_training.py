@@ -33,7 +33,7 @@ from magnet.training.pairs import messages_for, raw_prompt, read_pairs
 from magnet.training.plan import default_folder, make_plan
 from magnet.training.recipe import load_recipe
 from magnet.training.tokens import Renderer, make_rows
-from magnet.training.train import CHECKPOINTS, JOB, ROWS, make_trainer
+from magnet.training.train import CHECKPOINTS, JOB, ROWS, attention_for, make_trainer
 from prompts_frozen.authors import import_prompts
 from tests.running import ROOT, magnet
 
@@ -200,6 +200,12 @@ def test_a_machine_that_will_not_do_is_told_what_would():
     with pytest.raises(UsageError, match="float16 training needs a GPU"):
         check_machine(load_recipe("paper", ["cpu=true"]))
     check_machine(load_recipe("smoke"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
+def test_rows_are_packed_only_where_the_attention_keeps_them_apart():
+    assert load_recipe("recommended").packing
+    assert attention_for(load_recipe("recommended")) == ("sdpa", False)
 
 
 @needs_sessions

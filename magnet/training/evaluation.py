@@ -24,8 +24,7 @@ def serve_command(plan: Plan, adapters: Mapping[str, Path]) -> str:
     rank = next((r for r in _RANKS if r >= plan.recipe.r), plan.recipe.r)
     named = [f"{agent}={folder.resolve()}" for agent, folder in adapters.items()]
     words = ["vllm", "serve", plan.base, "--dtype", plan.recipe.serve]
-    words += ["--max-model-len", str(plan.recipe.tokens), "--enable-lora"]
-    words += ["--max-lora-rank", str(rank), "--lora-modules", *named]
+    words += ["--enable-lora", "--max-lora-rank", str(rank), "--lora-modules", *named]
     return shlex.join(words)
 
 
@@ -44,6 +43,8 @@ def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bo
     if not seeds:
         return False
     study = dict(plan.provenance.get("study") or {})
+    if "adopted" in plan.provenance.get("identity", {}):
+        study = {}  # nobody chose it: the sessions come from elsewhere
     lms = study.get("lm") or {}
     tables: dict[str, Any] = {"default": {"url": URL, "model": plan.base}}
     if plan.recipe.template:

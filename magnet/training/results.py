@@ -18,8 +18,9 @@ from magnet.training.evaluation import serve_command, write_evaluation
 from magnet.training.facts import listed, table
 from magnet.training.measure import Likelihood, arithmetic
 from magnet.training.plan import Plan
+from magnet.training.recipe import EMBEDDED
 from magnet.training.split import SPLITS
-from magnet.training.train import LOG
+from magnet.training.train import ADAPTER, LOG
 
 METRICS = "metrics.json"
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -28,6 +29,8 @@ _PACKAGES = tuple(
     "tokenizers".split()
 )
 _SMOOTH = 10  # steps
+#: Whose weights the embedded LM's are, in four bits.
+_SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def provenance_of(plan: Plan) -> dict[str, Any]:
@@ -77,8 +80,9 @@ def write_results(
     log = [orjson.loads(line) for line in (out / LOG).read_bytes().splitlines()]
     if log:
         (out / "loss.svg").write_text(_plot(log), encoding="utf-8")
-    write_evaluation(plan, out / "evaluate.toml", {plan.agent: out / "adapter"})
-    (out / "README.md").write_text(_card(plan, out, trained, found), encoding="utf-8")
+    write_evaluation(plan, out / "evaluate.toml", {plan.agent: out / ADAPTER})
+    for folder in (out, out / ADAPTER):
+        (folder / "README.md").write_text(_card(plan, out, trained, found), encoding="utf-8")
     first = next(iter(found.values()), None)
     measured = {
         "rows": first.rows if first else 0,
@@ -116,7 +120,7 @@ def _card(
     plan: Plan, out: Path, trained: Mapping[str, Any], found: Mapping[str, Likelihood]
 ) -> str:
     recipe, pairs = plan.recipe, plan.pairs
-    base = plan.recipe.model
+    base = plan.recipe.model if plan.recipe.model != EMBEDDED else _SMOLLM2
     front = {
         "base_model": base,
         "library_name": "peft",
@@ -131,11 +135,11 @@ def _card(
     fitted = (
         f"Of the training pairs, {len(plan.train.rows):,} rows with {plan.train.tokens:,} tokens "
         f"were made; {plan.train.shortened} lost their oldest exchanges, {plan.train.left_out} "
-        "fit the limit in no way."
+        "do not fit the limit."
     )
     shown = "model template loss quantization precision r alpha dropout learning_rate epochs"
     settings = recipe.model_dump(mode="json")
-    values = [(key, settings[key]) for key in shown.split()]
+    values = [(key, settings[key]) for key in shown.split() if settings[key] is not None]
     template = (files("magnet") / "training" / "model_card.md").read_text(encoding="utf-8")
     body = Template(template).substitute(
         method=plan.method,
@@ -155,7 +159,7 @@ def _card(
         recipe=table(("setting", "value"), values),
         steps=trained["steps"],
         likelihood=_likelihood_text(plan, found),
-        serve=serve_command(plan, {plan.agent: out / "adapter"}),
+        serve=serve_command(plan, {plan.agent: out / ADAPTER}),
     )
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{body}"
 

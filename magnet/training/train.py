@@ -103,6 +103,8 @@ def train(folder: Path, console: Console | None = None) -> dict[str, Any]:
         progress.stop()
     seconds = time.monotonic() - started
     trainer.save_model(str(folder / ADAPTER))
+    for name in ("README.md", "training_args.bin"):  # an empty form, and a pickle of paths
+        (folder / ADAPTER / name).unlink(missing_ok=True)
     result = {
         "steps": trainer.state.global_step,
         "steps_before": progress.resumed_at,
