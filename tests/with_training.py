@@ -23,8 +23,10 @@ from dspy.lm15 import Request
 from rich.console import Console
 from safetensors.torch import load_file
 
+from eval.report import write_report
 from magnet.errors import UsageError
 from magnet.lm.wire import encode
+from magnet.study import load_study
 from magnet.training.base import find_base, open_tokenizer
 from magnet.training.checks import check_machine
 from magnet.training.finetune import finetune
@@ -35,7 +37,8 @@ from magnet.training.recipe import load_recipe
 from magnet.training.tokens import Renderer, make_rows
 from magnet.training.train import CHECKPOINTS, JOB, ROWS, attention_for, make_trainer
 from prompts_frozen.authors import import_prompts
-from tests.running import ROOT, magnet
+from tests.fake_server import FakeServer, serving
+from tests.running import ROOT, magnet, reproduce_args
 
 UPSTREAM = ROOT.parent / "shared/upstream/arxiv2025-MAGneT"
 RELEASED = UPSTREAM / "dataset/magnet-generated-data.zip"
@@ -324,6 +327,26 @@ def test_the_same_command_finds_all_done_and_another_recipe_is_refused(sessions,
         command(sessions, "--set", "r=4"), capture_output=True, text=True, env=environment()
     )
     assert (done.returncode, "recipe differ" in done.stderr) == (2, True)
+
+
+def test_a_study_s_stage_trains_after_generation_and_doctor_knows_it(tmp_path):
+    out, settings = tmp_path / "run", {"recipe": "smoke", "set": {"steps": 2, "tokens": 1024}}
+    with serving(FakeServer(record=False)) as server:
+        given = {"methods": ["psych8k"], "sessions": 12, "stages": ["generate", "finetune"]}
+        line = reproduce_args(server, out, finetune=settings, **given)
+        examined = magnet("doctor", *line)
+        done = subprocess.run(
+            [sys.executable, "-m", "magnet.reproduce", *line],
+            capture_output=True, text=True, env=environment(),
+        )  # fmt: skip
+    assert "ok      finetune: recipe smoke for psych8k" in examined.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "base with the adapter" in done.stdout
+    assert (out / "tuned-psych8k" / "adapter" / "adapter_model.safetensors").is_file()
+    study = load_study(str(out / "evaluate.toml"))
+    assert (study.methods, study.split) == (["tuned-psych8k"], "test")
+    tables = (write_report([out]) / "tables.md").read_text(encoding="utf-8")
+    assert "Held-out replies before and after fine-tuning" in tables
 
 
 def test_the_benchmark_of_training_runs(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -32,6 +33,7 @@ def quiet() -> None:
     import datasets
     from transformers.utils import logging
 
+    warnings.simplefilter("ignore", FutureWarning)  # the packages' advice to each other
     datasets.disable_progress_bars()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
