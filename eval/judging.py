@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import IO
 
 import orjson
@@ -57,17 +58,20 @@ class ScoreBook:
             counts[score.key] = counts.get(score.key, 0) + 1
         self.known = {key for key, n in counts.items() if n in (1, len(FEELINGS))}
         self._file: IO[bytes] | None = None
+        self._lock = Lock()
 
     def add(self, scores: Sequence[Score]) -> None:
-        """Appends the scores of one question."""
-        if self._file is None:
-            if self.path.is_file():  # a torn last line, of a kill, goes
-                raw = self.path.read_bytes()
-                os.truncate(self.path, raw.rfind(b"\n") + 1)
-            self._file = self.path.open("ab")
-        self._file.write(b"".join(orjson.dumps(asdict(score)) + b"\n" for score in scores))
-        self._file.flush()
-        self.known |= {score.key for score in scores}
+        """Appends the scores of one question; threads may do so at once."""
+        lines = b"".join(orjson.dumps(asdict(score)) + b"\n" for score in scores)
+        with self._lock:
+            if self._file is None:
+                if self.path.is_file():  # a torn last line, of a kill, goes
+                    raw = self.path.read_bytes()
+                    os.truncate(self.path, raw.rfind(b"\n") + 1)
+                self._file = self.path.open("ab")
+            self._file.write(lines)
+            self._file.flush()
+            self.known |= {score.key for score in scores}
 
     def close(self) -> None:
         """Closes the file."""
@@ -86,7 +90,7 @@ class Panelist:
     def key(self, agent: str, content: str, repeat: int, seed: int | None) -> str:
         """See Score.key."""
         settings = self.spec.model_dump_json(exclude={"url", "key_env", "price", "timeout"})
-        prompt = self.program.agents[agent].frozen.prompt.sha256
+        prompt = self.program.agents[agent].prompt_sha256
         asks = str(self.program.agents[agent].asks)
         parts = (content, self.name, settings, agent, prompt, asks, str(repeat), str(seed))
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]

@@ -86,6 +86,7 @@ class _Page:
     def parts(self) -> dict[str, str]:
         """HTML and JSON by the template's names."""
         return {
+            "style": style(),
             "use": html.escape(USE),
             "demonstration": self._demonstration(),
             "facts": "".join(map(_facts, self.evaluations)),
@@ -97,6 +98,11 @@ class _Page:
 
     def _demonstration(self) -> str:
         return f"<strong>{html.escape(DEMONSTRATION)}</strong>" if self.demonstration else ""
+
+
+def style() -> str:
+    """The style sheet of this project's pages: light and dark, any width."""
+    return (files("eval") / "page.css").read_text(encoding="utf-8")
 
 
 def _heading(evaluation: Evaluation) -> str:

@@ -19,6 +19,7 @@ from magnet.lm import Meter, make_lm, resolve
 from magnet.lm.loop import run_loop
 from magnet.progress import Display
 from magnet.study import Study, load_study
+from optimize.artefact import load as load_artefact
 from programs import AgentError, Judge
 
 
@@ -34,9 +35,12 @@ def make_panel(study: Study, meter: Meter) -> list[Panelist]:
         UsageError: a server is out of reach, or a prompt is not as locked.
     """
     panel = []
+    artefacts = [load_artefact(source) for source in study.tuned]
     for name, spec in study.judge_specs().items():
         resolved = resolve(spec, study.judge_table(name))
         program = Judge(study.prompts, study.faithful, tuple(study.scales), study.expected)
+        for artefact in artefacts:
+            artefact.apply(list(program.agents.values()))
         program.set_lm(make_lm(resolved, "judge", meter))
         panel.append(Panelist(name, program, resolved))
     return panel

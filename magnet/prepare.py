@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ import dspy
 
 from magnet.errors import UsageError
 from magnet.lm import ROLES, LMSpec, Meter, make_lm, resolve
+from magnet.lm.http import Asker, Engine
 from magnet.seeds import GenerationSeed, SeedFile, load_seeds
 from magnet.study import Study, load_study
+from optimize.artefact import Artefact
+from optimize.artefact import load as load_artefact
 from programs import METHODS, Agent, Client, Counselor
 
 # Bytes of a session file without its turns, and of a turn.
@@ -20,14 +23,30 @@ _SESSION_BYTES = 12_000
 _TURN_BYTES = 8_000
 
 
-def make_programs(study: Study) -> tuple[dict[str, Counselor], Client]:
+def make_programs(
+    study: Study, artefacts: Sequence[Artefact] = ()
+) -> tuple[dict[str, Counselor], Client]:
     """The program of each of the study's methods, and the client's.
 
+    Args:
+        study: the study.
+        artefacts: tuned agents that take the place of frozen ones.
+
     Raises:
-        UsageError: a prompt is not as locked.
+        UsageError: a prompt is not as locked, or no program has a tuned agent.
     """
     counselors = {m: METHODS[m](study.prompts, study.faithful) for m in study.methods}
-    return counselors, Client(study.prompts, study.faithful)
+    client = Client(study.prompts, study.faithful)
+    for artefact in artefacts:
+        tuned = artefact.apply(agents_of(counselors, client))
+        judges = any(name.startswith(("ctrs-", "wai-")) for name in artefact.agents)
+        if not tuned and not judges:
+            raise UsageError(
+                f"the methods {', '.join(study.methods)} have no agent {artefact.agents[0]!r}, "
+                "which the artefact tunes",
+                "It belongs to the method magnet: --set \"methods=['magnet']\"",
+            )
+    return counselors, client
 
 
 def agents_of(counselors: Mapping[str, Counselor], client: Client) -> list[Agent]:
@@ -52,6 +71,7 @@ class Prepared:
         seeds: those it plays.
         counselors: program of each method.
         client: the client's program.
+        artefacts: the tuned agents among them.
     """
 
     study: Study
@@ -59,6 +79,7 @@ class Prepared:
     seeds: Sequence[GenerationSeed]
     counselors: Mapping[str, Counselor]
     client: Client
+    artefacts: Sequence[Artefact] = ()
 
     @property
     def roles(self) -> list[str]:
@@ -79,7 +100,7 @@ class Prepared:
     def identity(self) -> dict[str, Any]:
         """All that decides what comes out."""
         agents = agents_of(self.counselors, self.client)
-        hashes = {agent.name: agent.frozen.prompt.sha256 for agent in agents}
+        hashes = {agent.name: agent.prompt_sha256 for agent in agents}
         return self.study.identity(self.file.sha256, hashes, self.roles)
 
 
@@ -91,7 +112,10 @@ def prepare(source: str, settings: Sequence[str]) -> Prepared:
     """
     study = load_study(source, settings)
     file = load_seeds(study.seeds)
-    return Prepared(study, file, file.take(study.sessions, study.split), *make_programs(study))
+    artefacts = [load_artefact(source) for source in study.tuned]
+    programs = make_programs(study, artefacts)
+    seeds = file.take(study.sessions, study.split)
+    return Prepared(study, file, seeds, *programs, artefacts)
 
 
 def check_disk(path: Path, sessions: int, exchanges: int) -> None:
@@ -111,13 +135,26 @@ def check_disk(path: Path, sessions: int, exchanges: int) -> None:
 
 
 def resolve_models(
-    study: Study, roles: Sequence[str], meter: Meter
+    study: Study,
+    roles: Sequence[str],
+    meter: Meter,
+    wrap: Callable[[Engine], Asker] = lambda engine: engine,
 ) -> tuple[dict[str, LMSpec], dict[str, dspy.LM]]:
-    """Each role's model, checked against its server; equal specs are asked once."""
+    """Each role's model, checked against its server; equal specs are asked once.
+
+    Args:
+        study: the study.
+        roles: in use.
+        meter: counts their calls.
+        wrap: see make_lm.
+
+    Raises:
+        UsageError: a server is out of reach.
+    """
     specs: dict[str, LMSpec] = {}
     for spec, table, users in study.models(roles):
         specs |= dict.fromkeys(users, resolve(spec, table))
-    return specs, {role: make_lm(spec, role, meter) for role, spec in specs.items()}
+    return specs, {role: make_lm(spec, role, meter, wrap) for role, spec in specs.items()}
 
 
 def assign(program: dspy.Module, lms: Mapping[str, dspy.LM]) -> dspy.Module:

@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -44,6 +44,11 @@ def version(package: str) -> str | None:
         return None
 
 
+def versions() -> dict[str, str | None]:
+    """The versions of the packages that decide what comes out; None where one is missing."""
+    return {name: version(name) for name in _PACKAGES}
+
+
 def study_toml(study: Study) -> str:
     """The resolved study as TOML; it runs as it stands."""
     return tomli_w.dumps(study.model_dump(mode="json", exclude_none=True))
@@ -54,6 +59,7 @@ def provenance(
     identity: dict[str, Any],
     seeds: SeedFile,
     models: Mapping[str, LMSpec],
+    tuned: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """The run's provenance record.
 
@@ -62,6 +68,7 @@ def provenance(
         identity: its identity.
         seeds: its seed file.
         models: each role's resolved model.
+        tuned: the facts of each artefact in use.
     """
     return {
         "identity": identity,
@@ -75,14 +82,15 @@ def provenance(
             "entries": len(seeds.seeds),
             "clients": seeds.clients,
         },
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": versions(),
         "python": platform.python_version(),
         "commit": commit(),
-    }
+    } | ({"tuned": list(tuned)} if tuned else {})
 
 
 def session_provenance(whole: dict[str, Any]) -> dict[str, Any]:
     """The part of it that stands in every session file, nothing that differs between two runs."""
+    tuned = whole.get("tuned", ())
     return {
         "study": digest(whole["identity"]),
         "seed": whole["study"]["seed"],
@@ -96,4 +104,4 @@ def session_provenance(whole: dict[str, Any]) -> dict[str, Any]:
         "version": whole["packages"]["magnet-sessions"],
         "commit": whole["commit"],
         "use": "research only, never clinical use",
-    }
+    } | ({"tuned": [name for one in tuned for name in one["agents"]]} if tuned else {})

@@ -45,7 +45,8 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
     meter = Meter(study.budget)
     specs, lms = resolve_models(study, prepared.roles, meter)
     panel = make_panel(study, meter) if "judge" in study.stages else []
-    whole = provenance(study, prepared.identity, prepared.file, specs)
+    tuned = [artefact.facts for artefact in prepared.artefacts]
+    whole = provenance(study, prepared.identity, prepared.file, specs, tuned)
     directory = RunDirectory(out)
     directory.open(study_toml(study), whole)
     book = ScoreBook(out)
@@ -221,6 +222,10 @@ def reproduce(
         str | None,
         typer.Option(help="The same as --set lm.default.template=...: llama3 or chatml."),
     ] = None,
+    selector: Annotated[
+        Path | None,
+        typer.Option(help="The same as --set tuned=[...]: what optimize.selector made."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run directory. Default: runs/NAME-HASH, the same for the same study."),
@@ -243,6 +248,7 @@ def reproduce(
         "fidelity": fidelity,
         "lm.default.wire": wire,
         "lm.default.template": template,
+        "tuned": None if selector is None else [str(selector)],
     }
     named = [f"{key}={json.dumps(value)}" for key, value in short.items() if value is not None]
     prepared = prepare(study, [*named, *(settings or [])])

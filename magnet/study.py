@@ -23,6 +23,7 @@ from pydantic import (
 from magnet.errors import UsageError, nearest
 from magnet.lm.spec import CONNECTION, PARENTS, ROLES, LMSpec, Price, spec_for
 from magnet.lm.usage import Budget
+from optimize.spec import OptimizeSpec
 from programs import FIDELITIES, METHODS, Fidelity
 
 #: Keys that change where or how fast a run goes, not what comes out: a run directory may be
@@ -30,6 +31,7 @@ from programs import FIDELITIES, METHODS, Fidelity
 NOT_IDENTITY = (
     *("name", "workers", "budget", "stages", "scales", "repeats", "judges", "expected"),
     "finetune",
+    *("tuned", "optimize"),  # what is tuned counts by its content
 )
 _NOT_IDENTITY_LM = ("url", "key_env", "price", "timeout")
 
@@ -37,6 +39,8 @@ _TABLES: dict[str, Iterable[str]] = {
     r"budget": Budget.model_fields,
     r"switches": Fidelity.model_fields,
     r"finetune": ("recipe", "model", "set", "merge"),
+    r"optimize": OptimizeSpec.model_fields,
+    r"optimize\.budget": Budget.model_fields,
     r"lm": ("default", *ROLES),
     r"(lm|judges)\.[^.]+": LMSpec.model_fields,
     r"(lm|judges)\.[^.]+\.price": Price.model_fields,
@@ -89,6 +93,9 @@ class Study(BaseModel):
         prompts: the prompt set.
         fidelity: ``paper`` follows the paper's text, ``released`` the authors' scripts.
         switches: single switches of ``programs.fidelity.Fidelity`` that differ from it.
+        tuned: artefacts of ``optimize.selector``, by path: agents that take the place of the
+            frozen ones.
+        optimize: how ``optimize.selector`` tunes an agent on this study.
         workers: sessions played at once; 64 unless set, 4 with the embedded LM.
         budget: upper bounds over all invocations of the run.
         finetune: how the stage of that name trains.
@@ -112,6 +119,8 @@ class Study(BaseModel):
     prompts: str = "ours"
     fidelity: Literal["paper", "released"] = "paper"
     switches: dict[str, Any] = {}
+    tuned: list[str] = []
+    optimize: OptimizeSpec = OptimizeSpec()
     workers: PositiveInt | None = None
     budget: Budget = Budget()
     finetune: Finetune = Finetune()
@@ -144,6 +153,8 @@ class Study(BaseModel):
     def _usual(self, role: str) -> dict[str, Any]:
         if role == "judge":
             return self.faithful.judge_lm()
+        if role == "optimizer":  # instructions are long, and the next should not be as the last
+            return {"temperature": 1.0, "max_tokens": 2048}
         return self.faithful.technique_lm() if role == "technique" else {}
 
     def judge_specs(self) -> dict[str, LMSpec]:

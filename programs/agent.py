@@ -4,17 +4,18 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import Any
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError, is_retryable_lm_error
-from pydantic import TypeAdapter, ValidationError
 
 from magnet.draw import Draw
 from magnet.lm import Call
 from magnet.lm.sync import run_sync
 from magnet.session import AgentCall
 from programs.fidelity import PAPER, Fidelity
+from programs.state import digest_of
+from programs.tuned import TunedAdapter
 from prompts_frozen import FrozenAdapter, Prompt, load_prompts
 from signatures import (
     AGENTS,
@@ -81,6 +82,20 @@ def schema_for(name: str) -> dict[str, Any] | None:
     return None
 
 
+def tuned_schema(name: str) -> dict[str, Any]:
+    """JSON schema of a tuned agent's answer: its signature's outputs by name."""
+    role, text = ROLE_OF.get(name, name), {"type": "string"}
+    if role == "client":
+        return _object(reply=text, ended={"type": "boolean"})
+    schema = schema_for(name)
+    if schema is None:
+        return _object(reply=text)
+    if role == "planner":
+        technique = schema["properties"]["technique"]
+        return _object(plan=_object(technique=technique, plan=text))
+    return _object(feelings=schema) if name.startswith("panas-") else schema
+
+
 class AgentError(Exception):
     """An agent gave up: what it asked for did not come, or never will.
 
@@ -103,7 +118,7 @@ class Agent(dspy.Predict):
     """One agent of the pipeline, by role.
 
     It sends its frozen prompt byte for byte. Once an optimiser has given it demos or other
-    instructions it is *tuned*, and DSPy's own chat format renders it.
+    instructions it is *tuned*, and DSPy's JSON format renders it (see TunedAdapter).
 
     A reply that cannot be read is asked again with a fresh seed; a fault of server or network
     is asked again with the same one, after a pause, so that faults change no text.
@@ -141,11 +156,22 @@ class Agent(dspy.Predict):
         self.frozen = FrozenAdapter(
             prompt or load_prompts()[name], reader_for(name, fidelity), schema
         )
+        self.own_format = TunedAdapter(reader_for(name, PAPER), tuned_schema(name), name)
+
+    def loosen(self) -> "Agent":
+        """Gives it its frozen prompt's instructions in DSPy's format: where tuning starts."""
+        self.signature = AGENTS[self.name].with_instructions(self.frozen.prompt.instructions)
+        return self
 
     @property
     def tuned(self) -> bool:
         """Whether an optimiser has changed it."""
         return bool(self.demos) or self.signature.instructions != AGENTS[self.name].instructions
+
+    @property
+    def prompt_sha256(self) -> str:
+        """Hash of what it sends beside its inputs: the frozen prompt's, or the tuned state's."""
+        return digest_of(self) if self.tuned else self.frozen.prompt.sha256
 
     async def aforward(self, draw: Draw | None = None, **inputs: Any) -> dspy.Prediction:
         """Asks until an answer is read.
@@ -160,7 +186,10 @@ class Agent(dspy.Predict):
         Raises:
             AgentError: too many tries, or a fault that repeating does not mend.
         """
-        adapter = dspy.ChatAdapter(use_json_adapter_fallback=False) if self.tuned else self.frozen
+        adapter = self.own_format if self.tuned else self.frozen
+        if self.tuned:  # shown what its frozen prompt shows: a fidelity may hide an input
+            shown = self.frozen.prompt.placeholders
+            inputs = {name: value for name, value in inputs.items() if name in shown}
         log: list[Call] = []
         retries: Counter[str] = Counter()
         raw: str | None = None
@@ -170,8 +199,6 @@ class Agent(dspy.Predict):
                 with dspy.context(adapter=adapter, call_log=log):
                     config = self.asks | ({"seed": seed} if draw else {})
                     answer = await super().aforward(config=config, **inputs)
-                if self.tuned:
-                    self._check(answer)
                 break
             except AdapterParseError as error:
                 reason = str(error.__cause__ or error.message).splitlines()[0]
@@ -198,22 +225,6 @@ class Agent(dspy.Predict):
             finish=log[-1].finish if log else None,
         )
         return answer
-
-    def _check(self, answer: dspy.Prediction) -> None:
-        """Holds a tuned agent's answer to its types in full: DSPy drops what Annotated says."""
-        for name, field in AGENTS[self.name].output_fields.items():
-            if not field.metadata:
-                continue
-            try:
-                whole: Any = Annotated[field.annotation, *field.metadata]
-                TypeAdapter(whole).validate_python(answer[name])
-            except ValidationError as error:
-                raise AdapterParseError(
-                    adapter_name="ChatAdapter",
-                    signature=self.signature,
-                    lm_response=str(answer[name]),
-                    message=error.errors()[0]["msg"],
-                ) from error
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """``aforward`` for synchronous callers."""

@@ -89,6 +89,13 @@ class Prompt:
         """Names in braces, over both parts."""
         return frozenset(_PLACEHOLDER.findall((self.system or "") + self.user))
 
+    @property
+    def instructions(self) -> str:
+        """What it asks for in general: both parts less the paragraphs that show an input."""
+        kept = [self.system] if self.system and not _PLACEHOLDER.search(self.system) else []
+        kept += [p for p in self.user.split("\n\n") if not _PLACEHOLDER.search(p)]
+        return "\n\n".join(kept)
+
     def without(self, *inputs: str) -> "Prompt":
         """The prompt less the paragraphs of its user part that show these inputs."""
         gone = {f"{{{name}}}" for name in inputs if name in self.placeholders}

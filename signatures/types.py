@@ -61,13 +61,23 @@ class FreePlan(Plan):
         return self.plan
 
 
-def _no_duplicates(techniques: list[Technique]) -> list[Technique]:
-    if len(set(techniques)) != len(techniques):
-        raise ValueError("a technique is named twice")
-    return techniques
+class _Different:
+    """Refuses a technique named twice.
+
+    A class, for its repr: optimisers show a signature's repr to their LM, and a function's holds
+    its address, so that no two processes would ask the same.
+    """
+
+    def __call__(self, techniques: list[Technique]) -> list[Technique]:
+        if len(set(techniques)) != len(techniques):
+            raise ValueError("a technique is named twice")
+        return techniques
+
+    def __repr__(self) -> str:
+        return "different"
 
 
 #: One to five different techniques, in the selector's order.
 Techniques = Annotated[
-    list[Technique], Field(min_length=1, max_length=5), AfterValidator(_no_duplicates)
+    list[Technique], Field(min_length=1, max_length=5), AfterValidator(_Different())
 ]

@@ -1,11 +1,14 @@
 """Judging a run: streamed, resumable, nothing asked twice, missing stays missing."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 import pytest
 
-from eval.scores import load_scores
+from eval.judging import ScoreBook
+from eval.scores import FILE, Score, load_scores
 from tests.running import HASTY, command, magnet, reproduce, run
 
 JUDGED = {"stages": ["generate", "judge"], "scales": ["ctrs", "wai", "panas"]}
@@ -143,3 +146,25 @@ def test_judging_what_is_no_run_says_how_to_make_it_one(tmp_path):
     done = magnet("judge", tmp_path)
     assert done.returncode == 2
     assert "magnet adopt" in done.stderr
+
+
+def test_scores_that_come_at_once_are_all_kept(tmp_path):
+    for run_ in range(20):  # the race was between opening the file and cutting a torn line
+        folder = tmp_path / str(run_)
+        folder.mkdir()
+        (folder / FILE).write_bytes(b'{"torn')
+        book, start = ScoreBook(folder), threading.Barrier(8)
+
+        def add(number, book=book, start=start):
+            start.wait()
+            book.add([made_up_score(number)])
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(add, range(8)))
+        book.close()
+        assert sorted(s.key for s in load_scores(folder)) == [str(n) for n in range(8)]
+
+
+def made_up_score(number):
+    names = ("dialogue", "method", "seed_id", "client_id", "attitude", "judge", "scale", "item")
+    return Score(**dict.fromkeys(names, str(number)), repeat=0, value=1.0, key=str(number))

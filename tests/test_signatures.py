@@ -33,12 +33,11 @@ def answer_of(role: str) -> dict[str, Any]:
 
 
 def fields(outputs: dict[str, Any]) -> str:
-    """The answer as DSPy's chat format wants it."""
-    said = ""
-    for name, value in outputs.items():
-        data = value.model_dump(mode="json") if isinstance(value, CBTPlan) else value
-        said += f"[[ ## {name} ## ]]\n{data if isinstance(data, str) else json.dumps(data)}\n\n"
-    return said + "[[ ## completed ## ]]"
+    """The answer as DSPy's JSON format wants it."""
+    dump = {
+        k: v.model_dump(mode="json") if isinstance(v, CBTPlan) else v for k, v in outputs.items()
+    }
+    return json.dumps(dump)
 
 
 @pytest.mark.parametrize("role", AGENTS)
@@ -117,10 +116,46 @@ async def test_a_tuned_agent_samples_as_a_frozen_one(serve: Any) -> None:
     await agent.acall(draw=draw, **inputs)
     agent.signature = agent.signature.with_instructions("Answer.")
     await agent.acall(draw=draw, **inputs)
-    frozen, tuned = ({k: v for k, v in b.items() if k != "messages"} for b in server.requests)
-    for body in (frozen, tuned):
-        body["headers"].pop("Content-Length")
+    apart = ("messages", "headers", "response_format")
+    frozen, tuned = ({k: v for k, v in b.items() if k not in apart} for b in server.requests)
     assert frozen == tuned
+    wanted = server.requests[1]["response_format"]["json_schema"]["schema"]
+    assert wanted["properties"] == {"reply": {"type": "string"}}
+
+
+@pytest.mark.parametrize("role", [*GENERATE, *JUDGES])
+async def test_a_tuned_agent_asks_a_constrained_server_for_its_outputs(
+    server: FakeServer, role: str
+) -> None:
+    agent = agent_on(server, role).loosen()
+    answer = await agent.acall(**inputs_for(role))
+    schema = server.requests[0]["response_format"]["json_schema"]["schema"]
+    assert list(schema["properties"]) == list(AGENTS[role].output_fields)
+    assert set(answer.keys()) >= set(AGENTS[role].output_fields)
+
+
+async def test_a_tuned_client_may_end_the_session(serve: Any) -> None:
+    said = [fields({"reply": r, "ended": True}) for r in ("Bye.", "", "Enough. [/END]")]
+    server = serve(reply=lambda body, prompt: said.pop(0))
+    agent = agent_on(server, "client").loosen()
+    answers = [await agent.acall(**inputs_for("client")) for _ in range(3)]
+    assert [(a.reply, a.ended) for a in answers] == [
+        ("Bye.", True),
+        (None, True),
+        ("Enough.", True),
+    ]
+
+
+async def test_a_loosened_agent_sees_what_its_frozen_prompt_shows(server: FakeServer) -> None:
+    counselor, _ = programs_on(server)
+    seed = seeds(1)[0]
+    counselor.reflection.loosen()
+    history = Session(seed=seed).history
+    await counselor.acall(seed=seed, history=history)
+    sent = [str(b["messages"]) for b in server.requests if "[[ ## " in str(b["messages"])]
+    assert len(sent) == 1
+    assert "[[ ## reason ## ]]" not in sent[0].rpartition("'role': 'user'")[2]
+    assert load_prompts()["reflection"].instructions[:60] in sent[0]
 
 
 @pytest.mark.parametrize("role", [*GENERATE, *JUDGES])

@@ -1,5 +1,6 @@
 """From a model's spec to a ``dspy.LM`` that speaks to it."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -8,7 +9,7 @@ from dspy import lm15
 
 from magnet.errors import UsageError
 from magnet.lm import embedded
-from magnet.lm.http import Engine, Support, SyncEngine, key_of, list_models, plain, redact
+from magnet.lm.http import Asker, Engine, Support, SyncEngine, key_of, list_models, plain, redact
 from magnet.lm.spec import LMSpec
 from magnet.lm.sync import run_sync
 from magnet.lm.usage import Meter
@@ -80,10 +81,19 @@ def resolve(spec: LMSpec, role: str = "default") -> LMSpec:
     return spec
 
 
-def make_lm(spec: LMSpec, role: str, meter: Meter) -> dspy.LM:
-    """A ``dspy.LM`` for one role from a resolved spec."""
+def make_lm(
+    spec: LMSpec, role: str, meter: Meter, wrap: Callable[[Engine], Asker] = lambda engine: engine
+) -> dspy.LM:
+    """A ``dspy.LM`` for one role from a resolved spec.
+
+    Args:
+        spec: the model.
+        role: whose calls these are.
+        meter: counts them.
+        wrap: puts another engine in front, such as ``MemoEngine``.
+    """
     assert spec.url is not None
-    engine = Engine(spec, role, meter, _support(spec.url))
+    engine = wrap(Engine(spec, role, meter, _support(spec.url)))
     return dspy.LM(
         spec.model,
         engine=SyncEngine(engine),

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -115,6 +115,35 @@ class Support:
     structured: bool = True
 
 
+def call_of(role: str, response: Response, seconds: float) -> Call:
+    """The record of an answered request."""
+    usage = response.usage
+    return Call(
+        role=role,
+        model=response.model,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        finish=response.finish_reason,
+        cached=usage.cache_read_tokens,
+        seconds=seconds,
+    )
+
+
+def log_call(call: Call) -> None:
+    """Hands a call's record to whoever listens in this context (``dspy.settings.call_log``)."""
+    if (log := dspy.settings.get("call_log")) is not None:
+        log.append(call)
+
+
+class Asker(Protocol):
+    """What answers requests: an engine, or one in front of it."""
+
+    spec: LMSpec
+
+    async def complete(self, request: Request) -> Response:
+        """Answers one request."""
+
+
 class Engine:
     """Async engine of a ``dspy.LM``: no cache, no retries, one request a call.
 
@@ -131,6 +160,9 @@ class Engine:
         self.endpoint = endpoint(spec.url, spec.wire)
         self.headers = headers_for(spec, self.endpoint.azure)
         self.timeout = aiohttp.ClientTimeout(total=spec.timeout, sock_connect=30)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Engine":
+        return self  # a program's copies share its models: one meter, one connection
 
     async def complete(self, request: Request) -> Response:
         """Sends one request.
@@ -153,19 +185,9 @@ class Engine:
                 raise
             self.support.structured = False  # this server cannot: answers are read from text
             return await self.complete(request)
-        usage = response.usage
-        call = Call(
-            role=self.role,
-            model=response.model,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            finish=response.finish_reason,
-            cached=usage.cache_read_tokens,
-            seconds=time.perf_counter() - started,
-        )
+        call = call_of(self.role, response, time.perf_counter() - started)
         self.meter.finish(call, self.spec.price)
-        if (log := dspy.settings.get("call_log")) is not None:
-            log.append(call)
+        log_call(call)
         return response
 
     async def _post(self, request: Request, structured: bool) -> Response:
@@ -195,8 +217,15 @@ class Engine:
 class SyncEngine:
     """The same engine for DSPy's synchronous path (``lm("...")``, optimisers)."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Asker) -> None:
         self.engine = engine
+        # DSPy's JSON format asks these before it sends a schema; a server that refuses one is
+        # met by the engine.
+        self.supports_response_schema = engine.spec.structured
+        self.supported_params = frozenset({"response_format"} if engine.spec.structured else ())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SyncEngine":
+        return self
 
     def complete(self, request: Request) -> Response:
         """Sends one request and waits for it."""

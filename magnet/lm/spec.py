@@ -19,6 +19,7 @@ ROLES = (
     "response",
     "client",
     "judge",
+    "optimizer",
     "tuned-magnet",
     "tuned-cactus",
     "tuned-psych8k",

@@ -89,9 +89,12 @@ class Meter:
     """Counts every request of a run by role and refuses those beyond the budget."""
 
     def __init__(self, budget: Budget | None = None) -> None:
-        self.budget = budget or Budget()
-        self.bound = self.budget != Budget()
         self.roles: dict[str, Usage] = {}
+        self.limit(budget or Budget())
+
+    def limit(self, budget: Budget) -> None:
+        """Sets the budget, over all that was counted so far."""
+        self.budget, self.bound = budget, budget != Budget()
 
     def total(self) -> Usage:
         """The sums over all roles."""

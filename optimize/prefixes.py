@@ -1,0 +1,124 @@
+"""Prefixes: sessions up to a moment at which the counselor has to answer."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+import dspy
+
+from magnet.errors import UsageError
+from magnet.seeds import GenerationSeed, split_by_client
+from magnet.session import Message, Session, transcript
+from optimize.spec import OptimizeSpec
+from signatures import Plan, Technique
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, Part, Part] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A moment of a session, and what the session's agents produced at it.
+
+    Attributes:
+        id: session and turn, ``session_0003/2``.
+        turn: the one that comes next, from 1.
+        history: the messages so far, the client's last.
+        candidates: the specialists' drafts at this turn.
+        techniques: the selector's choice at this turn.
+    """
+
+    id: str
+    turn: int
+    seed: GenerationSeed
+    history: tuple[Message, ...]
+    plan: Plan | None
+    candidates: Mapping[str, str]
+    techniques: tuple[Technique, ...]
+
+    @property
+    def client(self) -> str:
+        """Whose session it is; no client is in two parts."""
+        return self.seed.client_id
+
+    @property
+    def example(self) -> dspy.Example:
+        """What an optimiser sees of it; the program is called with the id alone."""
+        fields = {"id": self.id, "plan": str(self.plan), "history": transcript(self.history)}
+        return dspy.Example(**fields).with_inputs("id")
+
+
+def prefixes_of(session: Session) -> list[Prefix]:
+    """One prefix a turn."""
+    before = len(session.history) - sum(1 + (t.client_reply is not None) for t in session.turns)
+    return [
+        Prefix(
+            id=f"{session.id}/{number}",
+            turn=number,
+            seed=session.seed,
+            history=tuple(session.history[: before + 2 * (number - 1)]),
+            plan=session.plan,
+            candidates=turn.candidates,
+            techniques=tuple(turn.techniques),
+        )
+        for number, turn in enumerate(session.turns, 1)
+    ]
+
+
+def usable(sessions: Iterable[Session]) -> list[Prefix]:
+    """The prefixes of MAGneT's own sessions: those that hold a plan and all drafts."""
+    return [
+        prefix
+        for session in sessions
+        if session.method == "magnet"
+        for prefix in prefixes_of(session)
+        if prefix.plan is not None and prefix.candidates and prefix.techniques
+    ]
+
+
+class _Item(Protocol):
+    """What can be split by client."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def seed(self) -> GenerationSeed: ...
+
+
+T = TypeVar("T", bound=_Item)
+
+
+def parts(items: Sequence[T], spec: OptimizeSpec, seed: int) -> dict[Part, list[T]]:
+    """Training, validation and test examples, split by client, never by turn.
+
+    Args:
+        items: prefixes, or whatever else an agent is tuned on; all there are.
+        spec: proportions, and how many of each part are used: a random choice where there are
+            more.
+        seed: of that choice.
+
+    Raises:
+        UsageError: a part would be empty.
+    """
+    by_seed: dict[str, list[T]] = {}
+    for item in items:
+        by_seed.setdefault(item.seed.seed_id, []).append(item)
+    seeds = [group[0].seed for group in by_seed.values()]
+    found: dict[Part, list[T]] = {}
+    for part, members in zip(PARTS, split_by_client(seeds, spec.split), strict=True):
+        there = [p for seed_ in members for p in by_seed[seed_.seed_id]]
+        if not there:
+            clients = len({s.client_id for s in seeds})
+            raise UsageError(
+                f"optimize: the {part} part is empty: {len(items)} examples of {clients} clients, "
+                f"split {spec.split[0]}/{spec.split[1]}/{spec.split[2]}",
+                "It takes sessions of at least three clients (to tune a counselor's agent, "
+                "finished ones of the method magnet), or --set optimize.split=[1,1,1].",
+            )
+        most = getattr(spec, part)
+        if most is not None and most < len(there):
+            chosen = set(random.Random(f"{seed}/{part}").sample([p.id for p in there], most))
+            there = [p for p in there if p.id in chosen]
+        found[part] = there
+    return found

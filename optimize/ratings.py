@@ -1,0 +1,170 @@
+"""A judge's questions tuned to agree with people: human ratings of sessions, from a CSV."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import dspy
+
+from eval.ctrs import CTRS
+from eval.scale import Scale
+from eval.wai import WAI
+from magnet.draw import Draw
+from magnet.errors import UsageError
+from magnet.seeds import GenerationSeed
+from magnet.session import Session, transcript
+from optimize.board import Outcome, halt_for
+from optimize.prefixes import Part
+from programs import Agent, AgentError, Judge
+
+_COLUMNS = ("session", "item", "rating")
+#: Question of a judge -> its scale.
+QUESTIONS: dict[str, Scale] = {
+    f"{scale.name}-{item}": scale for scale in (CTRS, WAI) for item in scale.items
+}
+
+
+@dataclass(frozen=True)
+class Rated:
+    """One item of one session as people rated it.
+
+    Attributes:
+        id: session and question, ``session_0003/ctrs-focus``.
+        question: an agent of the judge.
+        conversation: the session, one line a message.
+        rating: mean over its raters.
+    """
+
+    id: str
+    question: str
+    seed: GenerationSeed
+    conversation: str
+    rating: float
+
+    @property
+    def example(self) -> dspy.Example:
+        """What an optimiser sees of it; the program is called with the id alone."""
+        fields = {"id": self.id, "conversation": self.conversation, "rating": self.rating}
+        return dspy.Example(**fields).with_inputs("id")
+
+
+def read_ratings(path: Path, sessions: Iterable[Session], agent: str) -> list[Rated]:
+    """The human ratings of a run's sessions.
+
+    Args:
+        path: CSV with the columns session, item (such as ``focus`` or ``wai4``) and rating; one
+            line a rater, further columns are not read.
+        sessions: the run's.
+        agent: ``judge`` for all items in the file, or one question such as ``ctrs-focus``.
+
+    Raises:
+        UsageError: unreadable, an unknown session or item, a rating outside its scale; by line.
+    """
+    known = {session.id: session for session in sessions}
+    given: dict[tuple[str, str], list[float]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if missing := [c for c in _COLUMNS if c not in (reader.fieldnames or ())]:
+                raise UsageError(
+                    f"ratings: {path} has no column {missing[0]!r}",
+                    f"Its first line names the columns: {','.join(_COLUMNS)}",
+                )
+            for row in reader:
+                key, rating = _read(row, f"ratings: {path}, line {reader.line_num}", known)
+                if agent in ("judge", key[1]):
+                    given.setdefault(key, []).append(rating)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"ratings: cannot read {path}: {error}") from None
+    if not given:
+        raise UsageError(f"ratings: {path} holds no rating for {agent!r}")
+    return [
+        Rated(
+            id=f"{session}/{question}",
+            question=question,
+            seed=known[session].seed,
+            conversation=transcript(known[session].history),
+            rating=fmean(ratings),
+        )
+        for (session, question), ratings in given.items()
+    ]
+
+
+def _read(
+    row: Mapping[str, str | None], where: str, known: Mapping[str, Session]
+) -> tuple[tuple[str, str], float]:
+    session, item, rating = ((row[name] or "").strip() for name in _COLUMNS)
+    if session not in known:
+        raise UsageError(f"{where}: the run has no finished session {session!r}")
+    question = next((q for q in QUESTIONS if item in (q, q.partition("-")[2])), None)
+    if question is None:
+        raise UsageError(f"{where}: {item!r} is no item", f"Known: {', '.join(QUESTIONS)}.")
+    scale = QUESTIONS[question]
+    try:
+        value = float(rating)
+    except ValueError:
+        value = scale.low - 1.0
+    if not scale.low <= value <= scale.high:
+        raise UsageError(
+            f"{where}: {rating!r} is no rating of {item}",
+            f"It goes from {scale.low} to {scale.high}.",
+        )
+    return (session, question), value
+
+
+class Agreement:
+    """Asks the judge and holds its answer against people's.
+
+    Args:
+        parts: rated items by part.
+        judge: whose questions are tuned.
+        random_seed: of the study; None leaves sampling to the server.
+    """
+
+    scale = "1 - |judge - people| / width of the scale"
+
+    def __init__(
+        self, parts: Mapping[Part, Sequence[Rated]], judge: Judge, random_seed: int | None = 0
+    ) -> None:
+        self.judge, self.random_seed = judge, random_seed
+        self.rated = {r.id: r for group in parts.values() for r in group}
+        self.predictors = tuple(dict.fromkeys(r.question for r in self.rated.values()))
+        self.parts = {part: [r.example for r in group] for part, group in parts.items()}
+        self.clients = {r.id: r.seed.client_id for r in self.rated.values()}
+        self.calls = {"judge": 1}
+
+    def agents(self, start: str) -> dict[str, dspy.Module]:
+        """The questions under tuning, without an LM: they take the caller's."""
+        found: dict[str, dspy.Module] = {}
+        for question in self.predictors:
+            frozen = self.judge.agents[question]
+            agent = Agent(question, frozen.frozen.prompt, fidelity=frozen.fidelity)
+            found[question] = agent.loosen() if start == "dspy" else agent
+        return found
+
+    async def play(
+        self, agents: Mapping[str, dspy.Module], example: str, rollout: int | None = None
+    ) -> Outcome:
+        """Asks one question.
+
+        Raises:
+            Halt: the budget is spent, or the server is gone.
+        """
+        rated = self.rated[example]
+        draw = None
+        if self.random_seed is not None:
+            draw = Draw((self.random_seed, example, str(rollout)))
+        try:
+            answer = await agents[rated.question].acall(conversation=rated.conversation, draw=draw)
+        except AgentError as error:
+            if error.code != "malformed":
+                raise halt_for(error.code, str(error)) from None
+            told = f"The answer could not be read: {error}"
+            return Outcome(None, told, unreadable=True, missing=str(error))
+        scale, off = QUESTIONS[rated.question], answer.score - rated.rating
+        told = "right" if off == 0 else f"{abs(off):g} too {'high' if off > 0 else 'low'}"
+        feedback = f"People gave {rated.rating:g}; the answer was {answer.score}: {told}."
+        detail = {"people": rated.rating, "judge": answer.score, "reason": answer.reason}
+        return Outcome(1 - abs(off) / (scale.high - scale.low), feedback, detail=detail)

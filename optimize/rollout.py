@@ -1,0 +1,230 @@
+"""One window: from a prefix on, the counselor answers, the client replies, the judge rates.
+
+The techniques' selector is the agent that steers MAGneT (https://arxiv.org/abs/2509.04183,
+section 3); its choice shows in the reply that follows, so the reply and what the client makes of
+it are what is rated: on the six CTRS items of section 4.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import dspy
+
+from eval.ctrs import CTRS
+from magnet.draw import Draw
+from magnet.errors import UsageError
+from magnet.session import Message, transcript
+from optimize.board import Outcome, halt_for
+from optimize.prefixes import Part, Prefix
+from programs import SCALES, Agent, AgentError, Client, Judge, MagnetCounselor
+from programs.fidelity import Fidelity
+from signatures import SPECIALISTS
+
+#: Agents whose work a window shows. The client is none: tuned for the rating it would flatter.
+TUNABLE = ("technique", "response", *SPECIALISTS, "planner")
+
+
+class Recorded(dspy.Module):
+    """An agent that says what the session's own said at this turn; it asks nobody."""
+
+    def __init__(self, **outputs: Any) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        """The recorded outputs."""
+        return dspy.Prediction(**self.outputs)
+
+
+class Rollout:
+    """Plays windows.
+
+    Args:
+        agent: the agent under tuning, one of TUNABLE.
+        parts: prefixes by part.
+        counselor: MAGneT's program, each agent with its LM.
+        client: the client's.
+        judge: the judge's.
+        horizon: exchanges of a window.
+        repeats: how often the judge is asked each item; the mean counts.
+        random_seed: of the study; None leaves sampling to the servers.
+    """
+
+    scale = "mean of six CTRS items / 6"
+
+    def __init__(
+        self,
+        agent: str,
+        parts: Mapping[Part, Sequence[Prefix]],
+        counselor: MagnetCounselor,
+        client: Client,
+        judge: Judge,
+        *,
+        horizon: int = 1,
+        repeats: int = 1,
+        random_seed: int | None = 0,
+    ) -> None:
+        if agent not in TUNABLE:
+            raise UsageError(
+                f"optimize: {agent!r} is no agent that can be tuned on windows",
+                f"Known: {', '.join(TUNABLE)}; judge and single CTRS items with --ratings.",
+            )
+        self.predictors = (agent,)
+        self.counselor, self.client, self.judge = counselor, client, judge
+        self.horizon, self.repeats, self.random_seed = horizon, repeats, random_seed
+        self.prefixes = {p.id: p for group in parts.values() for p in group}
+        self.parts = {part: [p.example for p in group] for part, group in parts.items()}
+        self.clients = {p.id: p.client for p in self.prefixes.values()}
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """LM calls of a window by role, if nothing is asked twice."""
+        agent, later = self.predictors[0], self.horizon - 1
+        calls = dict.fromkeys((*SPECIALISTS, "technique"), later)
+        calls |= {"response": self.horizon, "client": self.horizon}
+        if agent != "response":
+            calls[agent] = calls.get(agent, 0) + 1
+        if agent == "planner":
+            calls["technique"] += 1
+        calls["judge"] = len(SCALES["ctrs"]) * self.repeats
+        return {role: n for role, n in calls.items() if n}
+
+    def agents(self, start: str) -> dict[str, dspy.Module]:
+        """The agent under tuning, without an LM: it takes the caller's."""
+        name = self.predictors[0]
+        frozen: Agent = getattr(self.counselor, name)
+        agent = Agent(name, frozen.frozen.prompt, fidelity=frozen.fidelity)
+        return {name: agent.loosen() if start == "dspy" else agent}
+
+    async def play(
+        self, agents: Mapping[str, dspy.Module], example: str, rollout: int | None = None
+    ) -> Outcome:
+        """Plays and rates one window.
+
+        Raises:
+            Halt: the budget is spent, or a server is gone.
+        """
+        prefix = self.prefixes[example]
+        try:
+            messages, techniques = await self._window(agents, prefix, rollout)
+        except AgentError as error:
+            if error.code != "malformed":
+                raise halt_for(error.code, str(error)) from None
+            own = error.role in agents
+            told = f"The answer could not be read: {error}" if own else ""
+            return Outcome(None, told, unreadable=own, missing=str(error))
+        items, reasons, missing = await self._rate(messages, prefix)
+        detail = {
+            "window": [m.model_dump() for m in messages],
+            "techniques": techniques,
+            "items": items,
+            "reasons": reasons,
+        }
+        if missing:
+            return Outcome(None, "", missing=missing, detail=detail)
+        score = fmean(items.values()) / CTRS.high
+        feedback = _feedback(prefix, techniques, items, reasons, score)
+        return Outcome(score, feedback, detail=detail)
+
+    def _draw(self, prefix: Prefix, rollout: int | None) -> Draw | None:
+        if self.random_seed is None:
+            return None
+        root = Draw((self.random_seed, prefix.seed.seed_id))  # as in the session itself
+        return root if rollout is None else root.at("rollout", rollout)
+
+    async def _window(
+        self, agents: Mapping[str, dspy.Module], prefix: Prefix, rollout: int | None
+    ) -> tuple[list[Message], list[list[str]]]:
+        root = self._draw(prefix, rollout)
+        history, plan = list(prefix.history), prefix.plan
+        if "planner" in agents:
+            plan = None
+        techniques = []
+        for step in range(self.horizon):
+            draw = root.at(prefix.turn + step) if root else None
+            counselor = self._counselor(agents, prefix if step == 0 else None)
+            said = await counselor.acall(seed=prefix.seed, history=history, plan=plan, draw=draw)
+            plan = said.plan
+            history.append(Message(role="counselor", message=said.reply))
+            chosen = said.techniques
+            techniques.append([chosen] if isinstance(chosen, str) else [str(t) for t in chosen])
+            heard = await self.client.acall(seed=prefix.seed, history=history, draw=draw)
+            if heard.reply is not None:
+                history.append(Message(role="client", message=heard.reply))
+            if heard.ended:
+                break
+        return history[len(prefix.history) - 1 :], techniques
+
+    def _counselor(
+        self, agents: Mapping[str, dspy.Module], recorded: Prefix | None
+    ) -> MagnetCounselor:
+        """The counselor with the agents under tuning; at the prefix the rest is as recorded."""
+        counselor = copy.copy(self.counselor)
+        if recorded is not None:
+            for role in SPECIALISTS:
+                setattr(counselor, role, Recorded(reply=recorded.candidates[role]))
+            if "planner" not in agents:  # another plan may ask for other techniques
+                counselor.technique = Recorded(techniques=list(recorded.techniques))
+        for name, agent in agents.items():
+            setattr(counselor, name, agent)
+        return counselor
+
+    async def _rate(
+        self, messages: Sequence[Message], prefix: Prefix
+    ) -> tuple[dict[str, float], dict[str, str], str]:
+        """The items' values, the judge's reasons, and why one is missing."""
+        text = transcript(messages)
+        items: dict[str, float] = {}
+        reasons: dict[str, str] = {}
+        for question in SCALES["ctrs"]:
+            item, values = question.removeprefix("ctrs-"), []
+            for repeat in range(self.repeats):
+                draw = None
+                if self.random_seed is not None:
+                    draw = Draw((self.random_seed, "ctrs", text, item, repeat))
+                try:
+                    with dspy.context(trace=None):  # frozen: no demo, no lesson for optimisers
+                        answer = await self.judge.acall(
+                            question=question, conversation=text, draw=draw
+                        )
+                except AgentError as error:
+                    if error.code != "malformed":
+                        raise halt_for(error.code, str(error)) from None
+                    return items, reasons, f"{item}: {error}"
+                values.append(answer.score)
+                reasons[item] = answer.reason
+            items[item] = fmean(values)
+        return items, reasons, ""
+
+
+def _feedback(
+    prefix: Prefix,
+    techniques: Sequence[Sequence[str]],
+    items: Mapping[str, float],
+    reasons: Mapping[str, str],
+    score: float,
+) -> str:
+    """What an optimiser is told of a rated window."""
+    lines = [
+        f"This was turn {prefix.turn} of the session. Techniques used: "
+        + "; then ".join(", ".join(chosen) for chosen in techniques),
+        f"A judge rated what followed {score * 6:.1f} of 6:",
+    ]
+    for item, value in items.items():
+        lines.append(f"- {item.replace('_', ' ')} {value:g}: {reasons[item] or 'no reason given'}")
+    return "\n".join(lines)
+
+
+def programs(prompts: str, fidelity: Fidelity) -> tuple[MagnetCounselor, Client, Judge]:
+    """Counselor, client and CTRS judge of a study.
+
+    Raises:
+        UsageError: a prompt is not as locked.
+    """
+    return (
+        MagnetCounselor(prompts, fidelity),
+        Client(prompts, fidelity),
+        Judge(prompts, fidelity, ("ctrs",)),
+    )
