@@ -232,6 +232,18 @@ def test_a_training_that_cannot_end_well_is_not_begun(sessions, out, settings, m
 
 
 @needs_sessions
+def test_a_folder_of_something_else_and_a_missing_tracker_are_refused(sessions, out):
+    plan = make_plan(sessions, "psych8k", load_recipe("smoke", ["tokens=384"]))
+    with pytest.raises(UsageError, match="no-such-tracker is not installed"):
+        finetune(plan, out, Console(quiet=True), report_to="no-such-tracker")
+    out.mkdir()
+    (out / "letters.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"is not empty and holds no fine-tuning(.|\n)*--out"):
+        finetune(plan, out, Console(quiet=True))
+    assert [path.name for path in out.iterdir()] == ["letters.txt"]
+
+
+@needs_sessions
 def test_print_shows_rows_steps_memory_and_time_and_begins_nothing(sessions, out):
     done = magnet("finetune", sessions, "--method", "psych8k", "--recipe", "smoke", "--print",
                   "--out", out, "--set", "tokens=384")  # fmt: skip

@@ -76,7 +76,10 @@ def _check_tracker(report_to: str | None) -> None:
     from importlib.util import find_spec
 
     if report_to and find_spec(report_to) is None:
-        raise UsageError(f"{report_to} is not installed", f"pip install {report_to}")
+        raise UsageError(
+            f"--report-to: {report_to} is not installed",
+            "trackio and tensorboard are known: pip install one of them.",
+        )
 
 
 def _check_folder(out: Path, identity: dict[str, Any]) -> None:
