@@ -1,5 +1,6 @@
 """The base model: found, loaded as it is trained, loaded as it is served."""
 
+import gc
 import os
 import shutil
 import warnings
@@ -136,6 +137,15 @@ def load_as_served(model: str, serve: str) -> Any:
     import torch
 
     return _load(model, dtype=getattr(torch, serve))
+
+
+def release() -> None:
+    """Gives back the memory of models that nobody holds any more."""
+    import torch
+
+    gc.collect()
+    if cuda():
+        torch.cuda.empty_cache()
 
 
 def in_float32_on_cpu(model: Any) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from magnet.errors import UsageError, missing_extra, nearest
 from magnet.training.base import cuda, open_config
-from magnet.training.plan import BYTES, Plan
+from magnet.training.plan import BYTES, Plan, skeleton
 from magnet.training.recipe import Recipe
 
 
@@ -78,15 +78,12 @@ def check_plan(plan: Plan, out: Path, merged: bool) -> None:
 
 def _check_modules(plan: Plan) -> None:
     import torch
-    from transformers import AutoModelForCausalLM
 
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(open_config(plan.base))
-    known = {
-        n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)
-    }
+    linear = torch.nn.Linear
+    found = {n for n, m in skeleton(plan.base).named_modules() if isinstance(m, linear)}
+    known = {name.rsplit(".", 1)[-1] for name in found} - {"lm_head"}
     for name in plan.recipe.modules:
-        if name not in known - {"lm_head"}:
+        if name not in known:
             raise UsageError(f"modules: the base has no {name!r}{nearest(name, sorted(known))}")
 
 

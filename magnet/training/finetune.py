@@ -85,7 +85,8 @@ def _check_tracker(report_to: str | None) -> None:
 def _check_folder(out: Path, identity: dict[str, Any]) -> None:
     known = out / PROVENANCE
     if not known.is_file():
-        if any(path.name != ".lock" for path in out.iterdir()):
+        begun = {".lock", ROWS, JOB, "recipe.yaml"}  # killed while beginning
+        if any(path.name not in begun for path in out.iterdir()):
             raise UsageError(
                 f"{out} is not empty and holds no fine-tuning", "Name another folder: --out DIR"
             )

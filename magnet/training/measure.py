@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from magnet.training.base import cuda, in_float32_on_cpu, load_as_served
+from magnet.training.base import cuda, in_float32_on_cpu, load_as_served, release
 from magnet.training.tokens import Row
 
 
@@ -72,6 +72,7 @@ def measure_all(
     from magnet.training.merge import merge
 
     dtype = getattr(torch, serve)
+    release()
     model = in_float32_on_cpu(load_as_served(base, serve))
     found = {"base": likelihood(model, rows)}
     tuned = PeftModel.from_pretrained(model, str(adapter), autocast_adapter_dtype=False)
@@ -80,6 +81,7 @@ def measure_all(
             weight.data = weight.data.to(dtype).to(model.dtype)
     found["adapter"] = likelihood(tuned, rows)
     del model, tuned
+    release()
     whole = merge(base, adapter, serve, merged)
     found["merged"] = likelihood(in_float32_on_cpu(whole), rows)
     return found

@@ -135,14 +135,20 @@ def spread(rows: Sequence[Row], count: int | None) -> list[Row]:
     return [rows[i * len(rows) // count] for i in range(count)]
 
 
-def size_of(base: str, recipe: Recipe) -> Size:
-    """Parameters of base and adapter."""
+def skeleton(base: str) -> Any:
+    """The base model without its weights."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    config = open_config(base)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        return AutoModelForCausalLM.from_config(open_config(base))
+
+
+def size_of(base: str, recipe: Recipe) -> Size:
+    """Parameters of base and adapter."""
+    import torch
+
+    model = skeleton(base)
     linear = adapter = 0
     for name, module in model.named_modules():
         if not isinstance(module, torch.nn.Linear) or name.endswith("lm_head"):
@@ -151,7 +157,7 @@ def size_of(base: str, recipe: Recipe) -> Size:
         if name.rsplit(".", 1)[-1] in recipe.modules:
             adapter += recipe.r * (module.in_features + module.out_features)
     other = sum(p.numel() for p in model.parameters()) - linear
-    text = config.get_text_config()
+    text = model.config.get_text_config()
     hidden = text.hidden_size
     inner = getattr(text, "intermediate_size", 4 * hidden)
     return Size(linear, other, adapter, text.num_hidden_layers, hidden, inner)

@@ -14,6 +14,7 @@ import yaml
 from eval.svg import lines, standalone
 from magnet.journal import write_atomically
 from magnet.provenance import commit, version
+from magnet.training.base import open_config
 from magnet.training.evaluation import serve_command, write_evaluation
 from magnet.training.facts import listed, table
 from magnet.training.measure import Likelihood, arithmetic
@@ -42,6 +43,7 @@ def provenance_of(plan: Plan) -> dict[str, Any]:
         "method": plan.method,
         "agent": plan.agent,
         "base": plan.recipe.model,
+        "revision": getattr(open_config(plan.base), "_commit_hash", None),
         "prompts": {"set": plan.prompts, "of_sessions": known.get("prompts")},
         "models": lineage.get("models"),
         "seeds": known.get("seeds"),
