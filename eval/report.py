@@ -21,6 +21,7 @@ from eval.present import as_grid
 from eval.reader import for_script, index, pack
 from eval.scores import Score
 from eval.tables import tables
+from eval.tuning import tuning_grids
 from magnet.errors import UsageError
 from magnet.session import Session
 
@@ -58,6 +59,7 @@ def write_report(
         evaluations = load(runs, judge_models, keep)
         folder.mkdir(parents=True, exist_ok=True)
         page = _Page(evaluations, order)
+        page.asides += tuning_grids(runs)
         write_tables(folder, page.tables, page.asides, page.demonstration)
         _write_page(folder / PAGE, page.parts(), packed)
     return folder

@@ -182,3 +182,37 @@ def compact(value: float) -> str:
         if abs(value) >= bound:
             return f"{value / bound:.3g}{letter}".replace("-", "−")
     return f"{value:.3g}".replace("-", "−")
+
+
+def lines(title: str, series: Sequence[Sequence[tuple[float, float]]]) -> str:
+    """Up to two series of points (x, y) as lines: the first thin and pale, the second over it."""
+    points = [point for one in series for point in one]
+    left, right = min(p[0] for p in points), max(p[0] for p in points)
+    low, high = min(0.0, *(p[1] for p in points)), max(p[1] for p in points)
+    right, high, start, bottom = max(right, left + 1), high or 1.0, 44, 180
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across = start + (_WIDTH - start - 8) * (x - left) / (right - left)
+        return across, bottom - (bottom - _TOP) * (y - low) / (high - low)
+
+    body = []
+    for tick in ticks(low, high):
+        y = at(left, tick)[1]
+        place = f'x1="{start}" x2="{_WIDTH - 8}" y1="{y:.1f}" y2="{y:.1f}"'
+        body += [f'<line class="grid" {place}/>', _text(start - 6, y + 4, compact(tick), "end")]
+    for tick in ticks(left, right):
+        body.append(_text(at(tick, low)[0], bottom + 15, compact(tick), "middle"))
+    for kind, one in enumerate(series):
+        path = " ".join("{:.1f},{:.1f}".format(*at(*point)) for point in one)
+        body.append(f'<polyline class="line k{kind}" fill="none" points="{path}"/>')
+    return _svg(title, bottom + 22, body)
+
+
+def standalone(svg: str) -> str:
+    """A chart of lines as a file of its own, with the colours that a page would give it."""
+    style = (
+        "<style>text{font:11px sans-serif;fill:#555}.grid{stroke:#ddd}"
+        ".line.k0{stroke:#9bb;stroke-width:1}.line.k1{stroke:#046;stroke-width:2}</style>"
+    )
+    head, body = svg.split(">", 1)
+    return f'{head} xmlns="http://www.w3.org/2000/svg">{style}{body}\n'

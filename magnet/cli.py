@@ -1,5 +1,6 @@
 """``magnet VERB``: one short function a verb, no logic."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -165,6 +166,54 @@ def export(
     from magnet.training.report import print_export
 
     print_export(export_pairs(run, format_, out, method, prompts, split, license_), Console())
+
+
+@app.command()
+def finetune(
+    run: Annotated[Path, typer.Argument(help="Run directory whose sessions to learn from.")],
+    method: Annotated[str, typer.Option(help="Whose sessions: magnet, cactus, psych8k, ...")],
+    recipe: Annotated[
+        str, typer.Option(help="paper, recommended, smoke, or a YAML file.")
+    ] = "recommended",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The base: a folder or Hugging Face name; else the recipe's.")
+    ] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="A prompt set; else the one the run was played with.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output folder. Default: tuned-METHOD in the run.")
+    ] = None,
+    print_: Annotated[
+        bool, typer.Option("--print", help="Print recipe, rows, steps, memory, time; and leave.")
+    ] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Also keep the merged model.")] = False,
+    report_to: Annotated[
+        str | None, typer.Option(help="Also log to trackio or tensorboard.")
+    ] = None,
+) -> None:
+    """Train a LoRA adapter that plays the counselor; the same command goes on where it stopped."""
+    from magnet.training.plan import default_folder, make_plan
+    from magnet.training.recipe import load_recipe
+    from magnet.training.show import print_plan, print_tuned
+
+    chosen = [*(settings or []), *([f"model={json.dumps(model)}"] if model else [])]
+    plan = make_plan(run, method, load_recipe(recipe, chosen), prompts)
+    folder = out or default_folder(run, method)
+    if print_:
+        print_plan(plan, folder, Console())
+        return
+    from magnet.training.finetune import finetune as tune
+
+    try:
+        tune(plan, folder, Console(), merged=merge, report_to=report_to)
+    except KeyboardInterrupt:
+        typer.echo(f"\nInterrupted. The same command goes on from the checkpoint in {folder}.")
+        raise typer.Exit(130) from None
+    print_tuned(folder, Console())
 
 
 @app.command()

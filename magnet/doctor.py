@@ -8,7 +8,7 @@ from magnet.errors import UsageError
 from magnet.lm import LMSpec, resolve
 from magnet.prepare import check_disk, make_programs, roles_of
 from magnet.seeds import load_seeds
-from magnet.study import load_study
+from magnet.study import Study, load_study
 from prompts_frozen import load_prompts
 
 Check = tuple[bool, str]
@@ -24,6 +24,13 @@ def _try(check: Callable[[], str]) -> Check:
 def _model(spec: LMSpec, table: str, roles: Sequence[str]) -> str:
     found = resolve(spec, table)
     return f"{found.model} at {spec.url or 'embedded'} ({spec.wire}) for {', '.join(roles)}"
+
+
+def _finetune(study: Study) -> str:
+    from magnet.training.stage import check_stage, methods_of
+
+    check_stage(study)
+    return f"finetune: recipe {study.finetune.recipe} for {', '.join(methods_of(study))}"
 
 
 def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
@@ -45,7 +52,7 @@ def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
     def seeds() -> str:
         nonlocal sessions
         file = load_seeds(study.seeds)
-        sessions = len(file.take(study.sessions)) * len(study.methods)
+        sessions = len(file.take(study.sessions, study.split)) * len(study.methods)
         return f"seeds {file.name}: {len(file.seeds)} entries, {file.clients} clients"
 
     yield _try(seeds)
@@ -60,3 +67,5 @@ def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
         return f"disk: enough for {sessions} sessions"
 
     yield _try(disk)
+    if "finetune" in study.stages:
+        yield _try(partial(_finetune, study))

@@ -1,5 +1,8 @@
 """The one error a user sees: what is wrong, where, and how to mend it."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UsageError(Exception):
     """Bad input. Commands print it without a traceback and leave with exit code 2.
@@ -13,3 +16,14 @@ class UsageError(Exception):
         super().__init__(f"{what}\n  {remedy}" if remedy else what)
         self.what = what
         self.remedy = remedy
+
+
+def missing_extra(extra: str, what: str) -> UsageError:
+    """The error where a part needs packages that are installed on request."""
+    return UsageError(what, f"Install it: pip install 'magnet-sessions[{extra}]'")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that may have been meant, as the end of a message; else all known ones."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"

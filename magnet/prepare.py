@@ -114,7 +114,8 @@ def prepare(source: str, settings: Sequence[str]) -> Prepared:
     file = load_seeds(study.seeds)
     artefacts = [load_artefact(source) for source in study.tuned]
     programs = make_programs(study, artefacts)
-    return Prepared(study, file, file.take(study.sessions), *programs, artefacts)
+    seeds = file.take(study.sessions, study.split)
+    return Prepared(study, file, seeds, *programs, artefacts)
 
 
 def check_disk(path: Path, sessions: int, exchanges: int) -> None:

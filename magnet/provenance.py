@@ -36,7 +36,8 @@ def commit() -> str | None:
     return None
 
 
-def _version(package: str) -> str | None:
+def version(package: str) -> str | None:
+    """An installed package's version; None where it is not."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -45,7 +46,7 @@ def _version(package: str) -> str | None:
 
 def versions() -> dict[str, str | None]:
     """The versions of the packages that decide what comes out; None where one is missing."""
-    return {name: _version(name) for name in _PACKAGES}
+    return {name: version(name) for name in _PACKAGES}
 
 
 def study_toml(study: Study) -> str:

@@ -192,6 +192,15 @@ def print_outcome(
     say(f"Read them: magnet show {out}   (one session: magnet show {out} 1 --turn 1)")
 
 
+def _finetune(prepared: Prepared, outcome: Outcome, folder: Path, console: Console) -> None:
+    from magnet.training.stage import finetune_stage
+
+    if outcome.left:
+        console.print("Fine-tuning waits until all sessions are finished.", highlight=False)
+        return
+    finetune_stage(prepared.study, folder, console)
+
+
 def reproduce(
     study: Annotated[
         str, typer.Argument(help="A study's TOML file, or the name of one that ships.")
@@ -249,6 +258,10 @@ def reproduce(
     if estimate_:
         print_estimate(prepared, console)
         return
+    if "finetune" in prepared.study.stages:
+        from magnet.training.stage import check_stage
+
+        check_stage(prepared.study)
     quiet()
     folder = out or Path("runs") / f"{prepared.study.name}-{digest(prepared.identity)[:8]}"
     try:
@@ -259,6 +272,8 @@ def reproduce(
             highlight=False,
         )
         raise typer.Exit(INTERRUPTED) from None
+    if "finetune" in prepared.study.stages:
+        _finetune(prepared, outcome, folder, console)
     page = None
     if "report" in prepared.study.stages and outcome.finished:
         from eval.report import PAGE, write_report

@@ -21,6 +21,7 @@ AUTHORS_SHA256 = "7085e3bf"
 _AUTHORS_PATH = "dataset/data.json"
 #: Clients in the paper's training, validation and test parts (appendix E).
 SPLIT = (90, 10, 50)
+PARTS = ("train", "validation", "test")
 _Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
@@ -137,18 +138,30 @@ class SeedFile:
     sha256: str
     license: str | None
 
-    def take(self, count: int | None) -> Sequence[GenerationSeed]:
-        """The first ``count`` seeds; all of them for None.
+    def take(self, count: int | None, split: str = "all") -> Sequence[GenerationSeed]:
+        """The first ``count`` seeds of a part of the file; all of them for None.
+
+        Args:
+            count: how many.
+            split: ``all``, or ``train``, ``validation``, ``test`` as split_by_client parts it.
 
         Raises:
-            UsageError: the file holds fewer.
+            UsageError: there are fewer, or none.
         """
-        if count is not None and count > len(self.seeds):
+        seeds, part = self.seeds, ""
+        if split != "all":
+            parts = dict(zip(PARTS, split_by_client(self.seeds), strict=True))
+            seeds, part = parts[split], f" in its {split} part"
+        if not seeds:
             raise UsageError(
-                f"sessions is {count}, but {self.name} holds {len(self.seeds)} seeds",
-                f"--set sessions={len(self.seeds)}",
+                f"{self.name} holds no seeds{part}", "A file of more clients has some."
             )
-        return self.seeds[:count]
+        if count is not None and count > len(seeds):
+            raise UsageError(
+                f"sessions is {count}, but {self.name} holds {len(seeds)} seeds{part}",
+                f"--set sessions={len(seeds)}",
+            )
+        return seeds[:count]
 
     @cached_property
     def clients(self) -> int:

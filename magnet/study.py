@@ -1,6 +1,5 @@
 """Study: the typed spec of a run, from TOML and ``--set``."""
 
-import difflib
 import hashlib
 import re
 import tomllib
@@ -21,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from magnet.errors import UsageError
+from magnet.errors import UsageError, nearest
 from magnet.lm.spec import CONNECTION, PARENTS, ROLES, LMSpec, Price, spec_for
 from magnet.lm.usage import Budget
 from optimize.spec import OptimizeSpec
@@ -31,6 +30,7 @@ from programs import FIDELITIES, METHODS, Fidelity
 #: continued with others.
 NOT_IDENTITY = (
     *("name", "workers", "budget", "stages", "scales", "repeats", "judges", "expected"),
+    "finetune",
     *("tuned", "optimize"),  # what is tuned counts by its content
 )
 _NOT_IDENTITY_LM = ("url", "key_env", "price", "timeout")
@@ -38,6 +38,7 @@ _NOT_IDENTITY_LM = ("url", "key_env", "price", "timeout")
 _TABLES: dict[str, Iterable[str]] = {
     r"budget": Budget.model_fields,
     r"switches": Fidelity.model_fields,
+    r"finetune": ("recipe", "model", "set", "merge"),
     r"optimize": OptimizeSpec.model_fields,
     r"optimize\.budget": Budget.model_fields,
     r"lm": ("default", *ROLES),
@@ -53,6 +54,24 @@ def _known_keys(path: str) -> Iterable[str] | None:
     return next((keys for form, keys in _TABLES.items() if re.fullmatch(form, path)), None)
 
 
+class Finetune(BaseModel):
+    """The stage ``finetune``.
+
+    Attributes:
+        recipe: one that ships, or a YAML file's path.
+        model: the base model; the recipe's unless set.
+        set: keys of the recipe that differ from it.
+        merge: keep merged models too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipe: str = "recommended"
+    model: str | None = None
+    set: dict[str, Any] = {}
+    merge: bool = False
+
+
 class Study(BaseModel):
     """What a run does.
 
@@ -61,9 +80,11 @@ class Study(BaseModel):
         methods: generation systems, each played on the same seeds.
         seeds: a seed file's path, or ``ours``.
         sessions: how many of its seeds, from the first; all of them unless set.
+        split: which clients of the seed file are played: ``all``, or the paper's training,
+            validation or test part; ``sessions`` counts within it.
         exchanges: turns a session has at most after greeting and opening (paper: 20).
         seed: of the run; all sampling derives from it.
-        stages: what to do, of ``generate``, ``judge``, ``report``.
+        stages: what to do, of ``generate``, ``judge``, ``finetune``, ``report``.
         scales: what judges rate.
         repeats: how often a judge is asked each question; the fidelity's number unless set.
         expected: record the judges' probability-weighted scores too, where servers give
@@ -77,6 +98,7 @@ class Study(BaseModel):
         optimize: how ``optimize.selector`` tunes an agent on this study.
         workers: sessions played at once; 64 unless set, 4 with the embedded LM.
         budget: upper bounds over all invocations of the run.
+        finetune: how the stage of that name trains.
         lm: tables of LMSpec's keys: ``default`` and one a role.
     """
 
@@ -86,9 +108,10 @@ class Study(BaseModel):
     methods: list[str] = Field(default=["magnet"], min_length=1)
     seeds: str = "ours"
     sessions: PositiveInt | None = None
+    split: Literal["all", "train", "validation", "test"] = "all"
     exchanges: PositiveInt = 20
     seed: int = 0
-    stages: list[Literal["generate", "judge", "report"]] = ["generate"]
+    stages: list[Literal["generate", "judge", "finetune", "report"]] = ["generate"]
     scales: list[Literal["ctrs", "wai", "panas"]] = ["ctrs", "wai", "panas"]
     repeats: PositiveInt | None = None
     judges: dict[str, dict[str, Any]] = {}
@@ -100,6 +123,7 @@ class Study(BaseModel):
     optimize: OptimizeSpec = OptimizeSpec()
     workers: PositiveInt | None = None
     budget: Budget = Budget()
+    finetune: Finetune = Finetune()
     lm: dict[str, dict[str, Any]] = {}
 
     @field_validator("methods")
@@ -107,7 +131,7 @@ class Study(BaseModel):
     def _known_methods(cls, methods: list[str]) -> list[str]:
         for method in methods:
             if method not in METHODS:
-                raise ValueError(f"there is no method {method!r}{_nearest(method, METHODS)}")
+                raise ValueError(f"there is no method {method!r}{nearest(method, METHODS)}")
         if len(set(methods)) != len(methods):
             raise ValueError("a method is named twice")
         return methods
@@ -182,6 +206,8 @@ class Study(BaseModel):
             roles: in use.
         """
         data = self.model_dump(mode="json", exclude=set(NOT_IDENTITY) | {"lm", "seeds", "prompts"})
+        if self.split == "all":  # as the runs of before there was a choice
+            del data["split"]
         models = {
             role: self.spec(role).model_dump(mode="json", exclude=set(_NOT_IDENTITY_LM))
             for role in roles
@@ -206,17 +232,12 @@ def digest(identity: dict[str, Any]) -> str:
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
-
-
 def _check_keys(data: dict[str, Any], where: str, path: str = "") -> None:
     known = _known_keys(path)
     for key, value in data.items():
         inner = f"{path}.{key}" if path else key
         if known is not None and key not in known:
-            raise UsageError(f"{where}: unknown key {inner!r}{_nearest(key, known)}")
+            raise UsageError(f"{where}: unknown key {inner!r}{nearest(key, known)}")
         if _known_keys(inner) is not None or inner == "judges":
             if not isinstance(value, dict):
                 raise UsageError(f"{where}: {inner} is a table, not {value!r}")
@@ -245,7 +266,12 @@ def _read(source: str) -> tuple[dict[str, Any], Path]:
         raise UsageError(f"study: {source} is not TOML: {error}") from None
 
 
-def _apply(data: dict[str, Any], setting: str) -> None:
+def apply_setting(data: dict[str, Any], setting: str) -> None:
+    """Sets a key from ``key=value``, the value in TOML; dots lead into tables.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
     key, equals, value = setting.partition("=")
     key = key.strip()
     if not equals or not key:
@@ -289,7 +315,7 @@ def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
     if isinstance(seeds, str) and seeds != "ours" and (path.parent / seeds).is_file():
         data["seeds"] = str(path.parent / seeds)  # beside the study; --set counts from here
     for setting in settings:
-        _apply(data, setting)
+        apply_setting(data, setting)
         _check_keys(data, "--set")
     try:
         study = Study.model_validate(data)

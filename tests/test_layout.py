@@ -30,14 +30,17 @@ RULES = {
     "magnet.session": (OUTSIDE - {"signatures"}, {"magnet.seeds"}),
     "magnet.journal": ({"programs", "prompts_frozen", "magnet.lm", "eval", "optimize"}, set()),
     "magnet.roleplay": (RUN | {"programs", "magnet.lm", "eval", "optimize"}, set()),
-    "magnet.training": (OUTSIDE, {"magnet", "programs", "prompts_frozen", "eval.dialogues"}),
+    "magnet.training": (
+        OUTSIDE,
+        {"magnet", "programs", "prompts_frozen", "eval.dialogues", "eval.svg"},
+    ),
     "magnet.cli": ({"programs", "magnet.lm", "dspy"}, set()),
     "eval": (RUN - {"magnet.journal"} | {"optimize"}, set()),
 }
 
 
 #: Modules that may import what stands above them all: the commands.
-ABOVE = {"magnet.cli", "magnet.reproduce", "magnet.training"}
+ABOVE = {"magnet.cli", "magnet.doctor", "magnet.reproduce", "magnet.training"}
 
 
 def imports(module: str) -> Iterator[str]:

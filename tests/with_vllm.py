@@ -2,7 +2,8 @@
 
 ``make test-vllm`` runs it; pytest does not collect it. vLLM lives in an environment of its own
 (it and DSPy want different releases of one package) and serves the embedded LM's weights,
-dequantised, with an adapter of random weights.
+dequantised, with an adapter of random weights. With ``--train`` (``make test-tuned``) the adapter
+is one that ``magnet finetune`` has trained, and plays three sessions.
 """
 
 import argparse
@@ -16,19 +17,18 @@ import urllib.request
 from pathlib import Path
 
 from magnet.lm.embedded import weights
+from magnet.training.base import find_base
+from tests.fake_run import play
+from tests.running import ROOT
 
-MAKE_MODEL = """
+MAKE_ADAPTER = """
 import json, sys
 from pathlib import Path
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-gguf, out = Path(sys.argv[1]), Path(sys.argv[2])
-kind = dict(gguf_file=gguf.name)
-model = AutoModelForCausalLM.from_pretrained(
-    gguf.parent, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16, **kind)
-model.save_pretrained(out / "model")
-AutoTokenizer.from_pretrained(gguf.parent, **kind).save_pretrained(out / "model")
+from transformers import AutoModelForCausalLM
+out = Path(sys.argv[1])
+model = AutoModelForCausalLM.from_pretrained(out / "model")
 c, rank = model.config, 8
 tensors = {}
 for layer in range(c.num_hidden_layers):
@@ -49,7 +49,27 @@ CHATML = (
 )
 
 
-def serve(python: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+def make_model(python: str, folder: Path) -> None:
+    """The weights, and an adapter of random ones."""
+    dequantize = ROOT / "magnet/training/dequantize.py"
+    subprocess.run([python, dequantize, weights(), folder / "model"], check=True)
+    subprocess.run([python, "-c", MAKE_ADAPTER, folder], check=True)
+
+
+def train_adapter(folder: Path) -> None:
+    """The weights, and an adapter that is really trained: on sessions of a fake server's words."""
+    run = play(folder / "sessions", ["magnet"], sessions=12)
+    line = [sys.executable, "-m", "magnet.cli", "finetune", str(run), "--method", "magnet"]
+    line += ["--recipe", "smoke", "--set", "tokens=1024", "--set", "steps=6"]
+    subprocess.run(line, check=True, env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"})
+    for name, target in (
+        ("model", find_base("embedded")),
+        ("adapter", run / "tuned-magnet/adapter"),
+    ):
+        (folder / name).symlink_to(target)
+
+
+def serve(python: str, folder: Path, rank: int = 8) -> tuple[subprocess.Popen[bytes], str]:
     """Starts the server and waits until it lists its models."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -61,7 +81,7 @@ def serve(python: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     # Chunked prefill and a seed in each request do not go together on a CPU.
     command += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", "8192"]
     command += ["--chat-template", str(folder / "chatml.jinja"), "--host", "127.0.0.1"]
-    command += ["--enable-lora", "--max-lora-rank", "8"]
+    command += ["--enable-lora", "--max-lora-rank", str(rank)]
     command += ["--lora-modules", f"tuned={folder / 'adapter'}"]
     env = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "4", "HF_HUB_OFFLINE": "1"}
     with (folder / "server.log").open("wb") as log:
@@ -77,10 +97,10 @@ def serve(python: str, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     raise SystemExit(f"vLLM did not start: {folder / 'server.log'}")
 
 
-def run(url: str, out: Path, methods: list[str], settings: list[str]) -> list[dict]:
-    """Plays one session a method; returns the session files."""
+def run(url: str, out: Path, methods: list[str], settings: list[str], count: int = 1) -> list[dict]:
+    """Plays so many sessions a method; returns the session files."""
     usual = [f"lm.default.url='{url}'", "lm.default.model='smollm2'", f"methods={methods}"]
-    usual += ["sessions=1", "exchanges=2", "lm.default.max_tokens=60", "lm.default.extra={}"]
+    usual += [f"sessions={count}", "exchanges=2", "lm.default.max_tokens=60", "lm.default.extra={}"]
     command = [sys.executable, "-m", "magnet.reproduce", "demo", "--out", str(out)]
     for setting in [*usual, *settings]:
         command += ["--set", setting]
@@ -93,26 +113,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vllm-python", required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--train", action="store_true", help="an adapter that is trained first")
+    parser.add_argument("--adapter", type=Path, help="a trained adapter of the same base")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     folder = args.folder.resolve()
+    if args.adapter and not (folder / "adapter").exists():
+        (folder / "model").symlink_to(find_base("embedded"))
+        (folder / "adapter").symlink_to(args.adapter.resolve())
     if not (folder / "adapter" / "adapter_config.json").exists():
-        subprocess.run(
-            [args.vllm_python, "-c", MAKE_MODEL, str(weights()), str(folder)], check=True
-        )
-    server, url = serve(args.vllm_python, folder)
+        if args.train:
+            train_adapter(folder)
+        else:
+            make_model(args.vllm_python, folder)
+    rank = json.loads((folder / "adapter/adapter_config.json").read_bytes())["r"]
+    trained = args.train or args.adapter
+    server, url = serve(args.vllm_python, folder, rank)
     passed = 0
     try:
         tuned = ["lm.tuned-magnet.model='tuned'"]
         completions = ["lm.default.wire='completions'", "lm.default.template='chatml'"]
         stamp = str(int(time.time()))
-        for name, methods, settings in (
-            ("chat", ["magnet"], []),
-            ("completions", ["magnet", "cactus"], completions),
-            ("tuned", ["tuned-magnet"], tuned),
-        ):
-            sessions = run(url, folder / "runs" / f"{name}-{stamp}", methods, settings)
-            assert len(sessions) == len(methods), name
+        checks = [
+            ("chat", ["magnet"], [], 1),
+            ("completions", ["magnet", "cactus"], completions, 1),
+            ("tuned", ["tuned-magnet"], tuned, 3 if trained else 1),
+        ]
+        for name, methods, settings, count in checks[-1:] if trained else checks:
+            sessions = run(url, folder / "runs" / f"{name}-{stamp}", methods, settings, count)
+            assert len(sessions) == len(methods) * count, name
             for session in sessions:
                 assert len(session["history"]) == 6, (name, session["id"])
                 calls = [call for turn in session["turns"] for call in turn["calls"]]

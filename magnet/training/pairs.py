@@ -107,17 +107,29 @@ def messages_for(pair: Pair, prompts: str = "ours", drop: int = 0) -> list[dict[
         UsageError: a prompt is not as locked.
         ValueError: nothing of the history would be left.
     """
-    if not 0 <= drop < len(pair.history):
-        raise ValueError(f"drop is {drop}, of a history of {len(pair.history)} messages")
-    moment = Moment(pair.seed, transcript(pair.history[drop:]), None, None)
     prompt = load_prompts(prompts)[tuned_agent(pair.method)]
-    system, user = prompt.render({**moment.case, "history": moment.history})
+    system, user = prompt.render(_inputs(pair, drop))
     head = [] if system is None else [{"role": "system", "content": system}]
     return [
         *head,
         {"role": "user", "content": user},
         {"role": "assistant", "content": pair.reply},
     ]
+
+
+def raw_prompt(pair: Pair, prompts: str = "ours", drop: int = 0) -> str | None:
+    """The prompt as its file has it with Llama-3's special tokens; None where it has none.
+
+    Over the completions wire with the template ``llama3`` it is sent in place of the messages.
+    """
+    return load_prompts(prompts)[tuned_agent(pair.method)].render_raw(_inputs(pair, drop))
+
+
+def _inputs(pair: Pair, drop: int) -> dict[str, str]:
+    if not 0 <= drop < len(pair.history):
+        raise ValueError(f"drop is {drop}, of a history of {len(pair.history)} messages")
+    moment = Moment(pair.seed, transcript(pair.history[drop:]), None, None)
+    return {**moment.case, "history": moment.history}
 
 
 def read_pairs(

@@ -13,6 +13,7 @@ from magnet.seeds import SPLIT, GenerationSeed, load_seeds, split_by_client
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+SEED_FILE = "the seed file"
 
 
 def read_provenance(run: Path) -> dict[str, Any]:
@@ -39,7 +40,9 @@ def seeds_of(run: Path, provenance: Mapping[str, Any]) -> tuple[Sequence[Generat
     try:
         file = load_seeds(provenance["study"]["seeds"])
         if file.sha256 == provenance["seeds"]["sha256"]:
-            return file.take(provenance["study"].get("sessions")), "the seed file"
+            study = provenance["study"]
+            whole = study.get("split", "all") == "all"  # a part keeps its place in the whole
+            return file.take(study.get("sessions") if whole else None), SEED_FILE
     except (UsageError, KeyError):
         pass
     return [session.seed for session in read_sessions(run)], "the finished sessions"

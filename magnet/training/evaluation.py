@@ -1,0 +1,80 @@
+"""The study that evaluates tuned counselors on the clients they have not seen."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import tomli_w
+
+from magnet.journal import write_atomically
+from magnet.training.plan import Plan
+from magnet.training.split import SEED_FILE
+
+#: What vLLM's --max-lora-rank may be.
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+URL = "http://localhost:8000"
+#: What the evaluation takes over from the study of the training sessions.
+_SAME = ("exchanges", "seed", "fidelity", "switches", "scales", "repeats", "expected", "judges")
+
+
+def serve_command(plan: Plan, adapters: Mapping[str, Path]) -> str:
+    """The command that serves base and adapters with vLLM, unmerged."""
+    rank = next((r for r in _RANKS if r >= plan.recipe.r), plan.recipe.r)
+    named = [f"{agent}={folder.resolve()}" for agent, folder in adapters.items()]
+    words = ["vllm", "serve", plan.base, "--dtype", plan.recipe.serve]
+    words += ["--enable-lora", "--max-lora-rank", str(rank), "--lora-modules", *named]
+    return shlex.join(words)
+
+
+def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bool:
+    """Writes the study, and the test part's seeds beside it where no seed file gives them.
+
+    Returns:
+        Whether there is anybody to evaluate with: without a client in the test part, no study.
+
+    Args:
+        plan: of one of the trainings; they share all that is used here.
+        path: of the study.
+        adapters: folder of each tuned agent's adapter.
+    """
+    seeds = _seeds(plan, path)
+    if not seeds:
+        return False
+    study = dict(plan.provenance.get("study") or {})
+    if "adopted" in plan.provenance.get("identity", {}):
+        study = {}  # nobody chose it: the sessions come from elsewhere
+    lms = study.get("lm") or {}
+    tables: dict[str, Any] = {"default": {"url": URL, "model": plan.base}}
+    if plan.recipe.template:
+        tables["default"] |= {"wire": "completions", "template": plan.recipe.template}
+    if judge := lms.get("judge"):
+        tables["judge"] = judge
+    tables |= {agent: {"model": agent} for agent in adapters}
+    data: dict[str, Any] = {"methods": list(adapters), "stages": ["generate", "judge", "report"]}
+    data |= {key: study[key] for key in _SAME if study.get(key) is not None}
+    data |= seeds | {"prompts": plan.prompts, "lm": tables}
+    comment = (
+        "# Tuned counselors with the clients of the test part, whom they have not seen, and the\n"
+        "# untuned base as client. Serve base and adapters first:\n"
+        f"#   {serve_command(plan, adapters)}\n"
+        "# and name your judge in [lm.judge] (url, model, key_env): else the base judges.\n"
+    )
+    write_atomically(path, (comment + tomli_w.dumps(data)).encode())
+    return True
+
+
+def _seeds(plan: Plan, path: Path) -> dict[str, Any]:
+    known = plan.provenance.get("study") or {}
+    if plan.pairs.order == SEED_FILE:
+        source = str(known.get("seeds"))
+        named = str(Path(source).resolve()) if Path(source).is_file() else source
+        return {"seeds": named, "split": "test"}
+    # The run's own order parted the clients: only its sessions know who was not seen.
+    entries = {p.seed.seed_id: p.seed.entry for p in plan.pairs.of("test")}
+    if not entries:
+        return {}
+    seeds = path.with_name("test_seeds.json")
+    seeds.write_bytes(orjson.dumps(list(entries.values()), option=orjson.OPT_INDENT_2))
+    return {"seeds": seeds.name}

@@ -1,0 +1,220 @@
+"""What a fine-tuning would do and take, before it does anything."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from magnet.training.base import check_extra, find_base, open_config, open_tokenizer, quiet
+from magnet.training.pairs import PairSet, read_pairs, tuned_agent
+from magnet.training.recipe import Recipe
+from magnet.training.split import read_provenance
+from magnet.training.tokens import Renderer, Row, Rows, make_rows
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_GB = 1e9
+
+
+@dataclass(frozen=True)
+class Size:
+    """Parameters of a base model and of its adapter.
+
+    Attributes:
+        linear: of the projections that are quantised.
+        other: embeddings, norms, head.
+        adapter: trained ones.
+        layers: blocks.
+        hidden: width of the residual stream.
+        inner: width of a block's MLP.
+    """
+
+    linear: int
+    other: int
+    adapter: int
+    layers: int
+    hidden: int
+    inner: int
+
+    @property
+    def base(self) -> int:
+        """All parameters of the base."""
+        return self.linear + self.other
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A fine-tuning whose data is read and tokenised.
+
+    Attributes:
+        run: the run directory.
+        method: whose sessions.
+        prompts: the prompt set.
+        recipe: resolved.
+        base: folder or name of the base model.
+        pairs: the run's.
+        train: rows of the training part.
+        validation: rows NLL is measured on.
+        provenance: the run's.
+    """
+
+    run: Path
+    method: str
+    prompts: str
+    recipe: Recipe
+    base: str
+    pairs: PairSet
+    train: Rows
+    validation: Rows
+    provenance: Mapping[str, Any]
+
+    @property
+    def agent(self) -> str:
+        """The agent the tuned model becomes."""
+        return tuned_agent(self.method)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps, without packing."""
+        recipe = self.recipe
+        if recipe.steps:
+            return recipe.steps
+        batches = ceil(len(self.train.rows) / (recipe.batch * recipe.gpus))
+        return ceil(recipe.epochs * ceil(batches / recipe.accumulation))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that training goes through, about."""
+        mean = self.train.tokens / max(len(self.train.rows), 1)
+        return round(mean * self.steps * self.recipe.rows_a_step)
+
+    @cached_property
+    def size(self) -> Size:
+        """The model's size, from its configuration alone."""
+        return size_of(self.base, self.recipe)
+
+
+def make_plan(run: Path, method: str, recipe: Recipe, prompts: str | None = None) -> Plan:
+    """Reads the pairs and makes the rows.
+
+    Args:
+        run: the run directory.
+        method: whose sessions.
+        recipe: how to train.
+        prompts: a prompt set; the one the run was played with unless given.
+
+    Raises:
+        UsageError: no such run or sessions, no extra, or a base model that will not do.
+    """
+    check_extra()
+    quiet()
+    provenance = read_provenance(run)
+    named = prompts or str(provenance.get("prompts", {}).get("set") or "ours")
+    pairs = read_pairs(run, method)
+    base = find_base(recipe.model)
+    renderer = Renderer(open_tokenizer(base), recipe.template)
+
+    def rows(split: Any) -> Rows:
+        return make_rows(pairs.of(split), renderer, recipe.tokens, named)
+
+    held = rows("validation")
+    held.rows = spread(held.rows, recipe.validation)
+    return Plan(run, method, named, recipe, base, pairs, rows("train"), held, provenance)
+
+
+def default_folder(run: Path, method: str) -> Path:
+    """Where an adapter goes unless told otherwise."""
+    return run / tuned_agent(method)
+
+
+def spread(rows: Sequence[Row], count: int | None) -> list[Row]:
+    """So many rows, evenly taken: of all sessions, early turns and late ones."""
+    if count is None or count >= len(rows):
+        return list(rows)
+    return [rows[i * len(rows) // count] for i in range(count)]
+
+
+def skeleton(base: str) -> Any:
+    """The base model without its weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(open_config(base))
+
+
+def size_of(base: str, recipe: Recipe) -> Size:
+    """Parameters of base and adapter."""
+    import torch
+
+    model = skeleton(base)
+    linear = adapter = 0
+    for name, module in model.named_modules():
+        if not isinstance(module, torch.nn.Linear) or name.endswith("lm_head"):
+            continue
+        linear += module.weight.numel()
+        if name.rsplit(".", 1)[-1] in recipe.modules:
+            adapter += recipe.r * (module.in_features + module.out_features)
+    other = sum(p.numel() for p in model.parameters()) - linear
+    text = model.config.get_text_config()
+    hidden = text.hidden_size
+    inner = getattr(text, "intermediate_size", 4 * hidden)
+    return Size(linear, other, adapter, text.num_hidden_layers, hidden, inner)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one device, by what holds them, and in the host's memory."""
+
+    base: float
+    adapter: float
+    optimizer: float
+    activations: float
+    host: float
+
+    @property
+    def total(self) -> float:
+        """On the device."""
+        return self.base + self.adapter + self.optimizer + self.activations
+
+
+def memory_of(size: Size, recipe: Recipe) -> Memory:
+    """An estimate, from the sizes of tensors; no measurement is behind it.
+
+    Weights: 4 bits and their constants (0.127 bits a weight with double quantisation, else 0.5)
+    in NF4, all else in the recipe's precision. Adapter and gradients in float32; two moments of
+    Adam, sharded or in the host's memory where DeepSpeed puts them. Activations of the longest
+    row: about 12 hidden and 6 inner widths a layer, of which checkpointing keeps one hidden width
+    a layer and one whole layer.
+    """
+    width = BYTES[recipe.precision]
+    nf4 = (4 + (0.127 if recipe.double_quant else 0.5)) / 8
+    base = size.linear * (nf4 if recipe.quantization == "nf4" else width) + size.other * width
+    shards = recipe.gpus if recipe.deepspeed != "none" else 1
+    moments = 8.0 * size.adapter / shards
+    offloaded = recipe.deepspeed == "zero2-offload"
+    layer = 12 * size.hidden + 6 * size.inner
+    kept = (
+        size.layers * size.hidden + layer
+        if recipe.gradient_checkpointing
+        else (size.layers * layer)
+    )
+    return Memory(
+        base=base,
+        adapter=4.0 * size.adapter * (1 + 1 / shards),
+        optimizer=0.0 if offloaded else moments,
+        activations=float(recipe.tokens * recipe.batch * kept * width),
+        host=moments * recipe.gpus if offloaded else 0.0,
+    )
+
+
+def flops_a_token(size: Size, recipe: Recipe) -> float:
+    """Arithmetic a trained token takes: forward and backward through a frozen base.
+
+    Two operations a weight forward, two for the gradient of the activations, two more where
+    checkpointing runs forward again; the frozen weights have no gradient. Attention's own
+    products are left out.
+    """
+    passes = 6 if recipe.gradient_checkpointing else 4
+    return float(passes * size.base)

@@ -1,0 +1,102 @@
+"""What ``magnet finetune`` prints."""
+
+import sys
+from pathlib import Path
+
+import orjson
+from rich.console import Console
+
+from magnet.tables import print_table
+from magnet.training.base import cuda
+from magnet.training.plan import Plan, flops_a_token, memory_of
+from magnet.training.recipe import EMBEDDED, recipe_yaml
+from magnet.training.results import likelihood_rows
+from magnet.training.split import SPLITS
+from magnet.training.train import TRAINED
+
+#: Arithmetic taken for granted where nothing was measured: half of what an A100's data sheet says
+#: for dense bfloat16, shared among the steps' overheads; and two cores of a CPU.
+_FLOPS = {"a GPU": 100e12, "a CPU": 0.05e12}
+
+
+def print_plan(plan: Plan, out: Path, console: Console) -> None:
+    """Prints the resolved recipe, rows, tokens, steps, and what training takes, estimated."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    sys.stdout.write(recipe_yaml(plan.recipe) + "\n")
+    sys.stdout.flush()
+    pairs = plan.pairs
+    lines = [
+        [
+            split,
+            f"{pairs.clients[split]:,}",
+            f"{pairs.sessions[split]:,}",
+            f"{len(pairs.of(split)):,}",
+        ]
+        for split in SPLITS
+    ]
+    print_table(console, ["split", "clients", "sessions", "pairs"], lines)
+    for reason, count in pairs.left_out.items():
+        say(f"{count} sessions left out: {reason}")
+    for name, rows in (("training", plan.train), ("validation", plan.validation)):
+        say(
+            f"{len(rows.rows):,} {name} rows, {rows.tokens:,} tokens; {rows.shortened} without "
+            f"their oldest exchanges, {rows.left_out} pairs longer than {plan.recipe.tokens} tokens"
+        )
+    size = plan.size
+    say(
+        f"{plan.steps:,} steps of {plan.recipe.rows_a_step} rows, about {plan.tokens:,} tokens"
+        + (" (fewer steps where rows are packed)" if plan.recipe.packing else "")
+    )
+    say(f"{size.base / 1e6:,.0f}M parameters, adapter {size.adapter / 1e6:,.1f}M, for {plan.agent}")
+    memory = memory_of(size, plan.recipe)
+    parts = ("base", "adapter", "optimizer", "activations", "host")
+    held = ", ".join(f"{part} {getattr(memory, part) / 1e9:.2f}" for part in parts)
+    say(f"Memory a device, estimated from tensor sizes: {memory.total / 1e9:.2f} GB ({held})")
+    say(_time(plan, out))
+
+
+def _time(plan: Plan, out: Path) -> str:
+    if (out / TRAINED).is_file():
+        known = orjson.loads((out / TRAINED).read_bytes())
+        pace = known["tokens"] / known["seconds"]
+        why = f"measured in {out} on {known['device']}"
+    else:
+        device = "a CPU" if plan.recipe.model == EMBEDDED and not cuda() else "a GPU"
+        flops = _FLOPS[device] * plan.recipe.gpus
+        pace = flops / flops_a_token(plan.size, plan.recipe)
+        why = f"assumed: {_FLOPS[device] / 1e12:g} TFLOP/s on {device}, {plan.recipe.gpus} of them"
+    return f"Time: {plan.tokens / pace / 60:,.0f} min at {pace:,.0f} tokens/s ({why})"
+
+
+def print_tuned(folder: Path, console: Console) -> None:
+    """Prints what came out of a finished fine-tuning."""
+    from magnet.training.results import METRICS
+
+    metrics = orjson.loads((folder / METRICS).read_bytes())
+    trained, measured = metrics["training"], metrics["validation"]
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    if trained["seconds"] and trained["tokens"]:
+        say(
+            f"{trained['steps']} steps; {trained['tokens'] / trained['seconds']:,.0f} tokens/s on "
+            f"{trained['device']}; loss {trained['loss_first']:.3f} at first, "
+            f"{trained['loss_last']:.3f} at last"
+        )
+    if rows := likelihood_rows(measured):
+        say(f"NLL a reply token of {measured['rows']} validation replies, {measured['precision']}:")
+        print_table(console, ["model", "NLL", "perplexity"], rows)
+    else:
+        say("No client fell to the validation part: likelihood was not measured.")
+    say(f"Adapter: {folder / 'adapter'}   card: {folder / 'README.md'}")
+    if (folder / "merged").is_dir():
+        say(f"Merged model: {folder / 'merged'}")
+    study = folder / "evaluate.toml"
+    if study.is_file():
+        say(f"Evaluate: serve it as {study} says, then: python -m magnet.reproduce {study}")
+    else:
+        say("No client is in the test part: there is no study to evaluate with.")

@@ -1,0 +1,238 @@
+"""Fine-tuning as far as it needs none of the packages of the extra ``train``."""
+
+import json
+import tomllib
+from dataclasses import replace
+from importlib.util import find_spec
+
+import pytest
+
+from eval.report import write_report
+from magnet.errors import UsageError
+from magnet.prepare import prepare
+from magnet.seeds import load_seeds, split_by_client
+from magnet.study import load_study
+from magnet.training.evaluation import serve_command, write_evaluation
+from magnet.training.pairs import read_pairs
+from magnet.training.plan import Plan, Size, memory_of, spread
+from magnet.training.recipe import load_recipe, recipe_yaml, shipped
+from magnet.training.split import read_provenance
+from magnet.training.stage import check_stage, methods_of, recipe_of
+from magnet.training.tokens import Row, Rows
+from tests.fake_run import judge, play
+from tests.fake_server import FakeServer, serving
+from tests.running import command, magnet, run
+
+PAPER = {
+    "quantization": "nf4",
+    "double_quant": True,
+    "r": 64,
+    "alpha": 16,
+    "dropout": 0.1,
+    "learning_rate": 2e-4,
+    "epochs": 3,
+    "warmup": 10,
+    "batch": 1,
+    "seed": 42,
+    "tokens": 8192,
+    "deepspeed": "zero2-offload",
+    "gpus": 4,
+    "loss": "all",
+}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_recipe_that_ships_prints_itself(name, tmp_path):
+    (tmp_path / "again.yaml").write_text(recipe_yaml(load_recipe(name)), encoding="utf-8")
+    assert load_recipe(str(tmp_path / "again.yaml")) == load_recipe(name)
+
+
+def test_the_paper_s_recipe_has_the_paper_s_values():
+    recipe = load_recipe("paper").model_dump()
+    assert {key: recipe[key] for key in PAPER} == PAPER
+    assert len(recipe["modules"]) == 7
+
+
+def test_settings_stand_over_a_study_s_table_and_that_over_the_recipe():
+    recipe = load_recipe("smoke", ["steps=3"], {"steps": 4, "r": 2})
+    assert (recipe.steps, recipe.r, recipe.alpha) == (3, 2, load_recipe("smoke").alpha)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["lerning_rate=1"], "unknown key 'lerning_rate'; did you mean 'learning_rate'"),
+        (["loss='some'"], "recipe smoke: loss: .*'all' or 'reply'"),
+        (["r=0"], "recipe smoke: r: .*greater than 0"),
+        (["template='phi'"], "template: "),
+        (["steps=many"], "is not a TOML value"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_key(settings, message):
+    with pytest.raises(UsageError, match=message):
+        load_recipe("smoke", settings)
+
+
+def test_a_recipe_that_is_no_recipe_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"cannot read nowhere(.|\n)*paper, recommended, smoke"):
+        load_recipe("nowhere")
+    path = tmp_path / "mine.yaml"
+    for text, message in (("[", "is not YAML"), ("- a", "holds no keys"), ("r: 1", "model: ")):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError, match=message):
+            load_recipe(str(path))
+
+
+def test_labels_are_the_reply_s_alone_or_all_of_them():
+    row = Row([5, 6, 7, 8], 2)
+    assert row.labels("reply") == [-100, -100, 7, 8]
+    assert row.labels("all") == [5, 6, 7, 8]
+
+
+def test_validation_rows_are_taken_evenly():
+    rows = [Row([n], 0) for n in range(10)]
+    assert [row.ids[0] for row in spread(rows, 4)] == [0, 2, 5, 7]
+    assert spread(rows, None) == spread(rows, 99) == rows
+
+
+def test_memory_follows_the_recipe_s_choices():
+    size = Size(linear=10**9, other=10**8, adapter=10**7, layers=10, hidden=1000, inner=3000)
+    small = load_recipe("recommended")
+    offload = memory_of(size, load_recipe("paper"))
+    assert memory_of(size, small).base == pytest.approx(10**9 * 4.127 / 8 + 10**8 * 2)
+    assert (offload.optimizer, offload.host) == (0, 8 * 10**7)
+    whole = memory_of(size, load_recipe("recommended", ["gradient_checkpointing=false"]))
+    assert whole.activations > 3 * memory_of(size, small).activations
+
+
+def test_a_study_without_a_split_is_the_study_it_was():
+    before = prepare("demo", [])
+    assert "split" not in before.identity
+    assert "finetune" not in before.identity
+    assert prepare("demo", ["split='all'"]).identity == before.identity
+    assert prepare("demo", ["finetune.recipe='smoke'"]).identity == before.identity
+    other = prepare("demo", ["split='test'", "sessions=1"]).identity
+    assert other["split"] == "test"
+
+
+def test_a_split_plays_its_clients_and_sessions_counts_within_it():
+    file = load_seeds()
+    parts = split_by_client(file.seeds)
+    assert list(file.take(None, "test")) == parts[2]
+    assert list(file.take(3, "train")) == parts[0][:3]
+    with pytest.raises(UsageError, match=r"sessions is 99, but ours holds \d+ seeds in its test"):
+        file.take(99, "test")
+    few = replace(file, seeds=file.seeds[:3])  # one client, in the training part
+    with pytest.raises(UsageError, match="ours holds no seeds in its test part"):
+        few.take(None, "test")
+
+
+def test_the_stage_needs_sessions_that_counselors_are_tuned_on():
+    with pytest.raises(UsageError, match="has nothing to learn from"):
+        methods_of(load_study("demo", ["methods=['magnet-c']"]))
+    with pytest.raises(
+        UsageError, match=r"finetune\.set: unknown key 'stps'; did you mean 'steps'"
+    ):
+        recipe_of(load_study("demo", ["finetune.set.stps=1"]))
+    with pytest.raises(UsageError, match=r"unknown key 'finetune\.recpe'"):
+        load_study("demo", ["finetune.recpe='x'"])
+    study = load_study("demo", ["finetune.recipe='smoke'", "finetune.set.steps=3"])
+    assert recipe_of(study).steps == 3
+
+
+@pytest.mark.skipif(find_spec("trl") is not None, reason="the extra train is installed")
+def test_without_the_extra_the_message_says_how_to_install_it(out):
+    with pytest.raises(UsageError, match=r"pip install 'magnet-sessions\[train\]'"):
+        check_stage(load_study("demo"))
+    done = magnet("finetune", out, "--method", "magnet")
+    assert done.returncode == 2
+    assert "magnet-sessions[train]" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """A run of the four clients that ship."""
+    return play(tmp_path_factory.mktemp("training") / "run", ["magnet"], sessions=12)
+
+
+def plan_of(run_dir, **settings):
+    """A plan whose rows are not needed."""
+    pairs = read_pairs(run_dir, "magnet")
+    recipe = load_recipe("smoke", [f"{k}={v}" for k, v in settings.items()])
+    provenance = read_provenance(run_dir)
+    return Plan(run_dir, "magnet", "ours", recipe, "base", pairs, Rows(), Rows(), provenance)
+
+
+def test_the_evaluation_plays_unseen_clients_and_fills_the_paper_s_tables(played, tmp_path):
+    plan = plan_of(played)
+    agents = ("tuned-magnet", "tuned-cactus", "tuned-psych8k")
+    path = tmp_path / "evaluate.toml"
+    assert write_evaluation(plan, path, {agent: tmp_path / agent for agent in agents})
+    study = load_study(str(path))
+    assert (study.split, study.seeds, study.exchanges) == ("test", "ours", 2)
+    assert study.spec("client").model == "base"
+    trained = {pair.seed.client_id for pair in plan.pairs.of("train")}
+    out = tmp_path / "run"
+    with serving(FakeServer(models=("base", *agents))) as server:
+        settings = [f"lm.default.url='{server.url}'", "stages=['generate']"]
+        line = command(path, "--out", out, *(x for s in settings for x in ("--set", s)))
+        done = run(*line)
+    assert done.returncode == 0, done.stderr
+    sessions = [json.loads(f.read_bytes()) for f in sorted((out / "sessions").iterdir())]
+    assert len(sessions) == 3 * len(load_seeds().take(None, "test")) > 0
+    assert not trained & {session["client_id"] for session in sessions}
+    models = {
+        call["role"]: call["model"] for s in sessions for t in s["turns"] for call in t["calls"]
+    }
+    assert models == {agent: agent for agent in agents} | {"client": "base"}
+    judge(out)
+    tables = (write_report([out]) / "tables.md").read_text(encoding="utf-8")
+    for title in ("Tuned counselors: CTRS and WAI", "Tuned counselors: by item"):
+        block = tables.split(title)[1].split("\n## ")[0]
+        assert all(name in block for name in ("tuned MAGneT", "tuned CACTUS", "tuned Psych8k"))
+
+
+def test_without_the_seed_file_the_test_part_s_seeds_lie_beside_the_study(played, tmp_path):
+    other = tmp_path / "run"
+    other.mkdir()
+    (other / "sessions").symlink_to(played / "sessions")
+    known = json.loads((played / "provenance.json").read_bytes())
+    known["seeds"]["sha256"] = "another"
+    (other / "provenance.json").write_text(json.dumps(known), encoding="utf-8")
+    path = tmp_path / "evaluate.toml"
+    assert write_evaluation(plan_of(other), path, {"tuned-magnet": tmp_path})
+    study = load_study(str(path))
+    assert study.split == "all"
+    unseen = {seed.client_id for seed in load_seeds(study.seeds).seeds}
+    assert unseen == {pair.seed.client_id for pair in plan_of(other).pairs.of("test")}
+
+
+def test_the_evaluation_speaks_the_wire_and_serves_the_rank_of_the_training(played, tmp_path):
+    plan = plan_of(played, template="'llama3'", r=24)
+    path = tmp_path / "evaluate.toml"
+    write_evaluation(plan, path, {plan.agent: tmp_path / "adapter"})
+    spec = load_study(str(path)).spec(plan.agent)
+    assert (spec.wire, spec.template, spec.model) == ("completions", "llama3", "tuned-magnet")
+    served = serve_command(plan, {plan.agent: tmp_path / "adapter"})
+    assert f"--max-lora-rank 32 --lora-modules tuned-magnet={tmp_path / 'adapter'}" in served
+    assert served in path.read_text(encoding="utf-8")
+    assert tomllib.loads(path.read_text(encoding="utf-8"))["methods"] == ["tuned-magnet"]
+
+
+def test_a_report_shows_the_likelihood_before_and_after(played, tmp_path):
+    tuned = played / "tuned-magnet"
+    tuned.mkdir()
+    found = {"rows": 6, "tokens": 541, "precision": "as served"}
+    found |= {
+        "base": {"nll": 1.5, "perplexity": 4.48},
+        "adapter": {"nll": 1.25, "perplexity": 3.49},
+    }
+    (tuned / "metrics.json").write_text(json.dumps({"validation": found}), encoding="utf-8")
+    tables = (write_report([played], tmp_path / "a") / "tables.md").read_text(encoding="utf-8")
+    assert "| tuned MAGneT | base | 1.5000 | 4.48 |" in tables
+    assert "|  | with the adapter | 1.2500 | 3.49 |" in tables
+    (tuned / "metrics.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UsageError, match="is not what magnet finetune wrote"):
+        write_report([played], tmp_path / "b")
+    (tuned / "metrics.json").unlink()
+    assert "fine-tuning" not in (write_report([played], tmp_path / "c") / "tables.md").read_text()

@@ -1,0 +1,407 @@
+"""Real QLoRA on the embedded LM's weights: ``make test-train``; pytest alone does not collect it.
+
+The replies are those of the sessions that the paper's authors released, where these are beside the
+checkout; where they are not, the tests that need them are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import torch
+from dspy.lm15 import Message as Said
+from dspy.lm15 import Request
+from rich.console import Console
+from safetensors.torch import load_file
+
+from eval.report import write_report
+from magnet.errors import UsageError
+from magnet.lm.wire import encode
+from magnet.study import load_study
+from magnet.training.base import find_base, open_tokenizer
+from magnet.training.checks import check_machine
+from magnet.training.finetune import finetune
+from magnet.training.measure import likelihood
+from magnet.training.pairs import messages_for, raw_prompt, read_pairs
+from magnet.training.plan import default_folder, make_plan
+from magnet.training.recipe import load_recipe
+from magnet.training.tokens import Renderer, make_rows
+from magnet.training.train import CHECKPOINTS, JOB, ROWS, attention_for, make_trainer
+from prompts_frozen.authors import import_prompts
+from tests.fake_server import FakeServer, serving
+from tests.running import ROOT, magnet, reproduce_args
+
+UPSTREAM = ROOT.parent / "shared/upstream/arxiv2025-MAGneT"
+RELEASED = UPSTREAM / "dataset/magnet-generated-data.zip"
+needs_sessions = pytest.mark.skipif(
+    not RELEASED.is_file(), reason="the released sessions are not beside this checkout"
+)
+#: Short rows, few of them held out, and dropout, so that a resume has random numbers to mind.
+SETTINGS = ("tokens=384", "validation=6", "dropout=0.05")
+STEPS, KILL_AFTER = 20, 10
+
+
+def environment() -> dict[str, str]:
+    # Waiting threads sleep: spinning ones wait for each other where the cores are shared.
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return open_tokenizer(find_base("embedded"))
+
+
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory):
+    """The released sessions as a run; the agent that is tuned on them sees the history alone."""
+    out = tmp_path_factory.mktemp("sessions") / "run"
+    done = magnet("adopt", RELEASED, "--out", out, "--method", "psych8k")
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def command(run: Path, *more: str) -> list[str]:
+    line = [sys.executable, "-m", "magnet.cli", "finetune", str(run), "--method", "psych8k"]
+    line += ["--recipe", "smoke", *more]
+    return line + [part for setting in SETTINGS for part in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def tuned(sessions):
+    """The output folder of an undisturbed training."""
+    done = subprocess.run(
+        command(sessions, "--merge"), capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
+    folder = default_folder(sessions, "psych8k")
+    return folder, json.loads((folder / "metrics.json").read_bytes()), done.stdout
+
+
+# The prompt at training is the prompt at inference.
+
+
+@needs_sessions
+@pytest.mark.parametrize("method", ["magnet", "psych8k"])
+@pytest.mark.parametrize("template", ["chatml", "llama3"])
+def test_the_completions_wire_sends_what_training_tokenised(sessions, tokenizer, method, template):
+    if template == "llama3":
+        tokenizer = llama3(tokenizer)
+    renderer = Renderer(tokenizer, template)
+    pair = replace(read_pairs(sessions).pairs[7], method=method)
+    *prompt, reply = messages_for(pair)
+    sent = json.loads(encode(request(prompt), "completions", template, False))["prompt"]
+    row = renderer.row([*prompt, reply])
+    assert row.ids[: row.start] == tokenizer(sent)["input_ids"]
+    assert tokenizer.decode(row.ids[row.start : -1]) == reply["content"]
+    assert (
+        tokenizer.decode(row.ids[-1:]) == {"chatml": "<|im_end|>", "llama3": "<|eot_id|>"}[template]
+    )
+
+
+@needs_sessions
+def test_the_chat_wire_sends_what_training_tokenised(sessions, tokenizer):
+    renderer = Renderer(tokenizer, None)
+    *prompt, reply = messages_for(read_pairs(sessions).pairs[7])
+    sent = json.loads(encode(request(prompt), "chat", None, False))["messages"]
+    applied = tokenizer.apply_chat_template(sent, add_generation_prompt=True)["input_ids"]
+    row = renderer.row([*prompt, reply])
+    assert row.ids[: row.start] == list(applied)
+    assert row.ids[-1] == tokenizer.eos_token_id  # where the server stops
+
+
+def test_a_template_s_own_system_message_is_in_training_where_it_is_at_inference(tokenizer):
+    asked = [{"role": "user", "content": "Hello."}]
+    assert "You are" in Renderer(tokenizer, None).text(asked)  # the chat template adds one
+    assert Renderer(tokenizer, "chatml").text(asked).count("<|im_start|>") == 2  # user, assistant
+
+
+@pytest.mark.skipif(not UPSTREAM.is_dir(), reason="the authors' prompts are not here")
+def test_a_prompt_file_with_llama_3_s_tokens_is_trained_on_as_it_is_sent(
+    sessions, tokenizer, tmp_path, monkeypatch
+):
+    extended = llama3(tokenizer)
+    monkeypatch.setenv("MAGNET_DATA", str(tmp_path))
+    import_prompts(str(UPSTREAM))
+    pair = read_pairs(sessions).pairs[7]
+    raw = raw_prompt(pair, "authors")
+    *prompt, _ = messages_for(pair, "authors")
+    renderer = Renderer(extended, "llama3")
+    (row,) = make_rows([pair], renderer, 4096, "authors").rows
+    assert row.ids[: row.start] == extended(raw)["input_ids"] != renderer.prompt_ids(prompt)
+
+
+def test_a_template_that_writes_the_date_is_refused(tokenizer):
+    dated = open_tokenizer(find_base("embedded"))
+    dated.chat_template = "{{ strftime_now('%d') }}" + dated.chat_template
+    with pytest.raises(UsageError, match=r"the day's date(.|\n)*llama3"):
+        Renderer(dated, None)
+    with pytest.raises(UsageError, match="no token for the end of a turn"):
+        Renderer(tokenizer, "llama3")
+
+
+# Rows.
+
+
+@needs_sessions
+def test_rows_lose_their_oldest_exchanges_and_never_their_reply(sessions, tokenizer):
+    renderer, pairs = Renderer(tokenizer, None), read_pairs(sessions).pairs[:60]
+    whole = make_rows(pairs, renderer, 8192)
+    assert (whole.shortened, whole.left_out, len(whole.rows)) == (0, 0, 60)
+    cut = make_rows(pairs, renderer, 384)
+    assert cut.shortened > 0 < cut.left_out
+    assert len(cut.rows) == 60 - cut.left_out
+    assert all(len(row.ids) <= 384 for row in cut.rows)
+    replies = {tuple(row.ids[row.start :]) for row in whole.rows}
+    assert {tuple(row.ids[row.start :]) for row in cut.rows} <= replies
+    # No exchange is dropped that need not be.
+    for row in cut.rows:
+        longer = next(w for w in whole.rows if w.ids[w.start :] == row.ids[row.start :])
+        assert len(longer.ids) <= 384 or len(row.ids) < len(longer.ids)
+
+
+def test_the_trainer_takes_the_rows_as_they_are(tokenizer, tmp_path):
+    """Longer than TRL's default of 1024 tokens, which would cut the reply."""
+    from datasets import Dataset
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=1, num_key_value_heads=1,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    ids = list(range(100, 1600))
+    labels = [-100] * 1400 + ids[1400:]
+    Dataset.from_dict({"input_ids": [ids], "labels": [labels]}).save_to_disk(tmp_path / ROWS)
+    shutil.copy(str(files("magnet.training") / "recipes" / "smoke.yaml"), tmp_path / "recipe.yaml")
+    (tmp_path / JOB).write_text(json.dumps({"base": str(tmp_path / "base")}), encoding="utf-8")
+    trainer = make_trainer(tmp_path)
+    batch = next(iter(trainer.get_train_dataloader()))
+    assert batch["input_ids"][0, :1500].tolist() == ids
+    assert batch["labels"][0, :1500].tolist() == labels
+    # TRL makes the adapter of a quantised base bfloat16, and a resume makes it float32.
+    dtypes = {p.dtype for p in trainer.model.parameters() if p.requires_grad}
+    assert dtypes == {torch.float32}
+
+
+# What is checked before anything begins.
+
+
+def test_a_machine_that_will_not_do_is_told_what_would():
+    with pytest.raises(UsageError, match=r"made for 4 GPUs; this machine has none(.|\n)*smoke"):
+        check_machine(load_recipe("paper"))
+    with pytest.raises(UsageError, match="float16 training needs a GPU"):
+        check_machine(load_recipe("paper", ["cpu=true"]))
+    check_machine(load_recipe("smoke"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
+def test_rows_are_packed_only_where_the_attention_keeps_them_apart():
+    assert load_recipe("recommended").packing
+    assert attention_for(load_recipe("recommended")) == ("sdpa", False)
+
+
+@needs_sessions
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["tokens=20"], r"no row of 'psych8k' to train on fits 20 tokens"),
+        (["tokens=9000"], r"tokens is 9000, but the base model reads 8192"),
+        (["modules=['q_prj']"], r"the base has no 'q_prj'; did you mean 'q_proj'"),
+        (["model='./nowhere'"], r"of ./nowhere does not load"),
+    ],
+)
+def test_a_training_that_cannot_end_well_is_not_begun(sessions, out, settings, message):
+    def begin() -> None:
+        plan = make_plan(sessions, "psych8k", load_recipe("smoke", settings))
+        finetune(plan, out, Console(quiet=True))
+
+    with pytest.raises(UsageError, match=message):
+        begin()
+    assert not out.exists()
+
+
+@needs_sessions
+def test_a_folder_of_something_else_and_a_missing_tracker_are_refused(sessions, out):
+    plan = make_plan(sessions, "psych8k", load_recipe("smoke", ["tokens=384"]))
+    with pytest.raises(UsageError, match="no-such-tracker is not installed"):
+        finetune(plan, out, Console(quiet=True), report_to="no-such-tracker")
+    out.mkdir()
+    (out / "letters.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"is not empty and holds no fine-tuning(.|\n)*--out"):
+        finetune(plan, out, Console(quiet=True))
+    assert [path.name for path in out.iterdir()] == ["letters.txt"]
+
+
+@needs_sessions
+def test_print_shows_rows_steps_memory_and_time_and_begins_nothing(sessions, out):
+    done = magnet("finetune", sessions, "--method", "psych8k", "--recipe", "smoke", "--print",
+                  "--out", out, "--set", "tokens=384")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for part in ("r: 16", "train ", "20 steps of 1 rows", "Memory a device", "assumed:"):
+        assert part in done.stdout
+    assert not out.exists()
+
+
+# Training.
+
+
+@needs_sessions
+def test_the_held_out_replies_become_likelier(tuned):
+    folder, metrics, printed = tuned
+    found = metrics["validation"]
+    before, after = found["base"]["nll"], found["adapter"]["nll"]
+    print(f"NLL {before:.4f} -> {after:.4f} ({1 - after / before:.1%}), merged {found['merged']}")
+    assert metrics["training"]["steps"] == STEPS
+    assert found["rows"] == 6
+    assert after <= 0.85 * before
+    assert f"{before:.4f}" in printed
+    assert f"{after:.4f}" in printed
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"{before:.4f}" in card
+    assert "never clinical use" in card
+    assert len((folder / "loss.jsonl").read_text(encoding="utf-8").splitlines()) == STEPS
+
+
+@needs_sessions
+def test_the_base_is_in_four_bits_while_training(tuned):
+    trainer = make_trainer(tuned[0])
+    kinds = {type(m).__name__ for n, m in trainer.model.named_modules() if n.endswith("base_layer")}
+    assert kinds == {"Linear4bit"}
+
+
+@needs_sessions
+def test_adapter_and_merged_model_loaded_again_give_the_same_likelihood(sessions, tuned):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    folder, metrics, _ = tuned
+    plan = make_plan(sessions, "psych8k", load_recipe("smoke", SETTINGS))
+    model = AutoModelForCausalLM.from_pretrained(plan.base, dtype=torch.bfloat16).float()
+    model = PeftModel.from_pretrained(model, str(folder / "adapter"))
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data = weight.data.bfloat16().float()
+    again = likelihood(model, plan.validation.rows).nll
+    assert again == pytest.approx(metrics["validation"]["adapter"]["nll"], abs=1e-6)
+    merged = AutoModelForCausalLM.from_pretrained(folder / "merged", dtype=torch.bfloat16).float()
+    again = likelihood(merged, plan.validation.rows).nll
+    assert again == pytest.approx(metrics["validation"]["merged"]["nll"], abs=1e-6)
+    trained = load_file(folder / "adapter/adapter_model.safetensors")
+    assert plan.size.adapter == sum(tensor.numel() for tensor in trained.values())
+
+
+@needs_sessions
+def test_a_killed_training_that_goes_on_equals_an_undisturbed_one(tuned, tmp_path):
+    whole, part = tuned[0], tmp_path / "part"
+    part.mkdir()
+    for name in ("recipe.yaml", JOB):
+        shutil.copy(whole / name, part / name)
+    shutil.copytree(whole / ROWS, part / ROWS)
+    line = [sys.executable, "-m", "magnet.training.train", str(part)]
+    with (part / "log").open("wb") as log:
+        process = subprocess.Popen(line, stdout=log, stderr=log, env=environment())
+        while process.poll() is None and steps_of(part) <= KILL_AFTER:
+            time.sleep(0.1)
+        process.kill()
+        process.wait()
+    assert (part / CHECKPOINTS / f"checkpoint-{KILL_AFTER}").is_dir(), (part / "log").read_text()
+    assert not (part / "adapter").exists()
+    subprocess.run(line, check=True, env=environment(), capture_output=True)
+    once, twice = (load_file(f / "adapter/adapter_model.safetensors") for f in (whole, part))
+    assert once.keys() == twice.keys()
+    apart = max(float((once[name] - twice[name]).abs().max()) for name in once)
+    print(f"largest difference of an adapter weight after the resume: {apart:g}")
+    assert apart == 0
+    lines = [json.loads(x) for x in (part / "loss.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [entry["step"] for entry in lines] == list(range(1, STEPS + 1))
+
+
+@needs_sessions
+def test_the_same_command_finds_all_done_and_another_recipe_is_refused(sessions, tuned):
+    before = (tuned[0] / "metrics.json").stat().st_mtime_ns
+    done = subprocess.run(
+        command(sessions, "--merge"), capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tuned[0] / "metrics.json").stat().st_mtime_ns == before
+    done = subprocess.run(
+        command(sessions, "--set", "r=4"), capture_output=True, text=True, env=environment()
+    )
+    assert (done.returncode, "recipe differ" in done.stderr) == (2, True)
+
+
+def test_a_study_s_stage_trains_after_generation_and_doctor_knows_it(tmp_path):
+    out, settings = tmp_path / "run", {"recipe": "smoke", "set": {"steps": 2, "tokens": 1024}}
+    with serving(FakeServer(record=False)) as server:
+        given = {"methods": ["psych8k"], "sessions": 12, "stages": ["generate", "finetune"]}
+        line = reproduce_args(server, out, finetune=settings, **given)
+        examined = magnet("doctor", *line)
+        done = subprocess.run(
+            [sys.executable, "-m", "magnet.reproduce", *line],
+            capture_output=True, text=True, env=environment(),
+        )  # fmt: skip
+    assert "ok      finetune: recipe smoke for psych8k" in examined.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "base with the adapter" in done.stdout
+    assert (out / "tuned-psych8k" / "adapter" / "adapter_model.safetensors").is_file()
+    study = load_study(str(out / "evaluate.toml"))
+    assert (study.methods, study.split) == (["tuned-psych8k"], "test")
+    tables = (write_report([out]) / "tables.md").read_text(encoding="utf-8")
+    assert "Held-out replies before and after fine-tuning" in tables
+
+
+def test_the_benchmark_of_training_runs(tmp_path):
+    line = [sys.executable, "benchmarks/training.py", "--tiny", "--recipe", "smoke"]
+    line += ["--steps", "2", "--length", "64", "--folder", str(tmp_path)]
+    done = subprocess.run(line, capture_output=True, text=True, env=environment(), cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "tokens/s over 2 steps" in done.stdout
+
+
+def steps_of(folder: Path) -> int:
+    log = folder / "loss.jsonl"
+    return len(log.read_bytes().splitlines()) if log.is_file() else 0
+
+
+def llama3(tokenizer):
+    """The same vocabulary with Llama-3's special tokens."""
+    names = ("start_header_id", "end_header_id", "eot_id")
+    added = open_tokenizer(tokenizer.name_or_path)
+    added.add_special_tokens({"additional_special_tokens": [f"<|{name}|>" for name in names]})
+    return added
+
+
+def request(prompt) -> Request:
+    system = next((m["content"] for m in prompt if m["role"] == "system"), None)
+    return Request(model="m", system=system, messages=(Said.user(prompt[-1]["content"]),))
+
+
+class Counting:
+    """Counts tests for the closing line."""
+
+    def __init__(self) -> None:
+        self.passed = self.failed = self.skipped = 0
+
+    def pytest_runtest_logreport(self, report) -> None:
+        self.passed += report.when == "call" and report.passed
+        self.failed += report.failed
+        self.skipped += report.skipped
+
+
+if __name__ == "__main__":
+    counts = Counting()
+    os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
+    code = pytest.main([__file__, "-q", "-rs", "-s", *sys.argv[1:]], [counts])
+    print(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped")
+    sys.exit(code)
