@@ -49,35 +49,6 @@ def bars(title: str, rows: Rows) -> str:
     return _chart(title, rows, 0.0, top or 1.0, _bars)
 
 
-def curve(title: str, points: Sequence[tuple[float, float]], steps: bool = False) -> str:
-    """One value over another as a line; ``steps`` keeps a value until the next point."""
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    low, high = min(ys), max(ys)
-    pad = (high - low) * 0.1 or abs(high) * 0.1 or 1.0
-    low, high, right = low - pad, high + pad, max(xs) or 1.0
-    left, bottom = 44, 190
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return (
-            left + (_WIDTH - left - 12) * x / right,
-            bottom - (bottom - _TOP) * (y - low) / (high - low),
-        )
-
-    body, path = [], ""
-    for tick in ticks(low, high):
-        y = place(0, tick)[1]
-        line = f'<line class="grid" x1="{left}" x2="{_WIDTH - 12}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        body += [line, _text(left - 6, y + 4, compact(tick), "end")]
-    for tick in ticks(0.0, right):
-        body.append(_text(place(tick, low)[0], bottom + 16, compact(tick), "middle"))
-    for number, (x, y) in enumerate(points):
-        at, up = place(x, y)
-        before = f"H{at:.1f}" if steps and number else ""
-        path += f"{before}{'L' if number else 'M'}{at:.1f} {up:.1f}"
-    body.append(f'<path class="line k0" fill="none" d="{path}"/>')
-    return _svg(title, bottom + 24, body)
-
-
 def heat(title: str, rows: Sequence[tuple[str, Sequence[float | None]]]) -> str:
     """Shares from 0 to 1 as cells, one column a turn."""
     columns = max((len(shares) for _, shares in rows), default=0) or 1

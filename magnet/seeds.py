@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -21,7 +21,8 @@ AUTHORS_SHA256 = "7085e3bf"
 _AUTHORS_PATH = "dataset/data.json"
 #: Clients in the paper's training, validation and test parts (appendix E).
 SPLIT = (90, 10, 50)
-PARTS = ("train", "validation", "test")
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 _Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 
 
@@ -150,7 +151,9 @@ class SeedFile:
         """
         seeds, part = self.seeds, ""
         if split != "all":
-            parts = dict(zip(PARTS, split_by_client(self.seeds), strict=True))
+            parts: dict[str, list[GenerationSeed]] = dict(
+                zip(SPLITS, split_by_client(self.seeds), strict=True)
+            )
             seeds, part = parts[split], f" in its {split} part"
         if not seeds:
             raise UsageError(

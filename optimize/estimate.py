@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from magnet.journal import read_sessions
-from magnet.seeds import GenerationSeed, load_seeds
+from magnet.seeds import GenerationSeed, Split, load_seeds
 from magnet.study import Study
 from magnet.tables import print_table
-from optimize.prefixes import Part, Prefix, parts, usable
+from optimize.prefixes import Prefix, parts, usable
 from optimize.ratings import Rated, read_ratings
 from optimize.rollout import calls_of
 
@@ -38,7 +38,7 @@ def print_tuning(study: Study, run: Path | None, ratings: Path | None, console: 
     spec = study.optimize
     items: Sequence[Prefix | Rated | _Moment]
     if run is None:
-        seeds = load_seeds(study.seeds).take(study.sessions)
+        seeds = load_seeds(study.seeds).take(study.sessions, study.split)
         turns = range(1, study.exchanges + 1)
         items = [_Moment(f"{seed.seed_id}/{turn}", seed) for seed in seeds for turn in turns]
     elif ratings is None:
@@ -52,7 +52,7 @@ def print_tuning(study: Study, run: Path | None, ratings: Path | None, console: 
     print_table(console, ["part", "examples", "calls"], _rows(study, sizes, sum(calls.values())))
 
 
-def _rows(study: Study, sizes: Mapping[Part, int], each: int) -> list[list[str]]:
+def _rows(study: Study, sizes: Mapping[Split, int], each: int) -> list[list[str]]:
     start = sizes["train"] + sizes["validation"]
     arms, most = _arms(study, sizes), max(0, study.optimize.metric_calls - start)
     named = [
@@ -64,11 +64,11 @@ def _rows(study: Study, sizes: Mapping[Part, int], each: int) -> list[list[str]]
     return [[name, f"{number:,}", f"{number * each:,}"] for name, number in named]
 
 
-def _arms(study: Study, sizes: Mapping[Part, int]) -> int:
+def _arms(study: Study, sizes: Mapping[Split, int]) -> int:
     return (5 if study.optimize.agent == "technique" else 3) * sizes["test"]
 
 
-def _told(study: Study, sizes: Mapping[Part, int], calls: Mapping[str, int]) -> Iterator[str]:
+def _told(study: Study, sizes: Mapping[Split, int], calls: Mapping[str, int]) -> Iterator[str]:
     each, by_role = sum(calls.values()), ", ".join(f"{role} {n}" for role, n in calls.items())
     yield (
         f"Tuning {study.optimize.agent}: {each} calls an example ({by_role}); instructions are "

@@ -14,7 +14,7 @@ from typing import Any
 import dspy
 import numpy as np
 
-from magnet.errors import UsageError
+from magnet.errors import UsageError, missing_extra
 
 
 @dataclass(frozen=True)
@@ -144,10 +144,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
         UsageError: one of the two.
     """
     if name == "miprov2" and importlib.util.find_spec("optuna") is None:
-        raise UsageError(
-            "optimize: MIPROv2 needs the package optuna",
-            "Install it: pip install 'magnet-sessions[optimize]'",
-        )
+        raise missing_extra("optimize", "optimize: MIPROv2 needs the package optuna")
     ours = {"metric", "student", "trainset", "valset", "teacher", "seed", "prompt_model"}
     ours |= {"task_model", "reflection_lm", "num_threads", "self"}
     known = sorted((_names(name, "__init__") | _names(name, "compile")) - ours)

@@ -3,18 +3,15 @@
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import dspy
 
 from magnet.errors import UsageError
-from magnet.seeds import GenerationSeed, split_by_client
+from magnet.seeds import SPLITS, GenerationSeed, Split, split_by_client
 from magnet.session import Message, Session, transcript
 from optimize.spec import OptimizeSpec
 from signatures import Plan, Technique
-
-Part = Literal["train", "validation", "test"]
-PARTS: tuple[Part, Part, Part] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ class _Item(Protocol):
 T = TypeVar("T", bound=_Item)
 
 
-def parts(items: Sequence[T], spec: OptimizeSpec, seed: int) -> dict[Part, list[T]]:
+def parts(items: Sequence[T], spec: OptimizeSpec, seed: int) -> dict[Split, list[T]]:
     """Training, validation and test examples, split by client, never by turn.
 
     Args:
@@ -105,8 +102,8 @@ def parts(items: Sequence[T], spec: OptimizeSpec, seed: int) -> dict[Part, list[
     for item in items:
         by_seed.setdefault(item.seed.seed_id, []).append(item)
     seeds = [group[0].seed for group in by_seed.values()]
-    found: dict[Part, list[T]] = {}
-    for part, members in zip(PARTS, split_by_client(seeds, spec.split), strict=True):
+    found: dict[Split, list[T]] = {}
+    for part, members in zip(SPLITS, split_by_client(seeds, spec.split), strict=True):
         there = [p for seed_ in members for p in by_seed[seed_.seed_id]]
         if not there:
             clients = len({s.client_id for s in seeds})

@@ -13,10 +13,9 @@ from eval.scale import Scale
 from eval.wai import WAI
 from magnet.draw import Draw
 from magnet.errors import UsageError
-from magnet.seeds import GenerationSeed
+from magnet.seeds import GenerationSeed, Split
 from magnet.session import Session, transcript
 from optimize.board import Outcome, halt_for
-from optimize.prefixes import Part
 from optimize.stage import starting
 from programs import AgentError, Judge
 
@@ -127,7 +126,7 @@ class Agreement:
     scale = "1 - |judge - people| / width of the scale"
 
     def __init__(
-        self, parts: Mapping[Part, Sequence[Rated]], judge: Judge, random_seed: int | None = 0
+        self, parts: Mapping[Split, Sequence[Rated]], judge: Judge, random_seed: int | None = 0
     ) -> None:
         self.judge, self.random_seed = judge, random_seed
         self.rated = {r.id: r for group in parts.values() for r in group}

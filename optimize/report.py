@@ -15,7 +15,7 @@ from eval.grid import Grid, markdown, to_html
 from eval.numbers import interval, number, p_value
 from eval.report import style
 from eval.statistics import mean_interval
-from eval.svg import Mark, curve, dots, figure, heat
+from eval.svg import Mark, dots, figure, heat, lines
 from magnet.journal import write_atomically
 from optimize.arms import LEVEL, OPTIMISED, Arm
 from optimize.tuning import Result
@@ -201,10 +201,8 @@ def _html(result: Result, scale: str, facts: Mapping[str, str], turns: Mapping[s
 def _plots(result: Result) -> list[str]:
     found = []
     if result.board.curve:
-        points = [(float(w), v) for w, v in result.board.curve]
-        points.append((float(result.board.scored), points[-1][1]))
         title = "Best validation score by windows scored"
-        found.append(figure(title, curve(title, points, steps=True), "From the start's own score."))
+        found.append(figure(title, lines(title, [_steps(result)]), "From the start's own score."))
     scored = [arm for arm in result.arms if arm.values]
     if scored:
         title = "Score by arm"
@@ -215,6 +213,15 @@ def _plots(result: Result) -> list[str]:
         note = "Mean over the test examples and its 95% interval (t)."
         found.append(figure(title, dots(title, marks, 0.0, 1.0), note))
     return found
+
+
+def _steps(result: Result) -> list[tuple[float, float]]:
+    """The best score over windows, as stairs."""
+    points: list[tuple[float, float]] = []
+    for windows, score in result.board.curve:
+        points += [(windows, points[-1][1])] if points else []
+        points.append((windows, score))
+    return [*points, (result.board.scored, points[-1][1])]
 
 
 def _techniques(arms: Sequence[Arm], turns: Mapping[str, int]) -> list[str]:

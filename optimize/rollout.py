@@ -15,9 +15,10 @@ import dspy
 from eval.ctrs import CTRS
 from magnet.draw import Draw
 from magnet.errors import UsageError
+from magnet.seeds import Split
 from magnet.session import Message, transcript
 from optimize.board import Outcome, halt_for
-from optimize.prefixes import Part, Prefix
+from optimize.prefixes import Prefix
 from optimize.stage import starting
 from programs import SCALES, AgentError, Client, Judge, MagnetCounselor
 from programs.fidelity import Fidelity
@@ -84,7 +85,7 @@ class Rollout:
     def __init__(
         self,
         agent: str,
-        parts: Mapping[Part, Sequence[Prefix]],
+        parts: Mapping[Split, Sequence[Prefix]],
         counselor: MagnetCounselor,
         client: Client,
         judge: Judge,

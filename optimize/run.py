@@ -12,11 +12,12 @@ from magnet.lm.memo import Memo
 from magnet.prepare import assign, roles_of
 from magnet.progress import money_text
 from magnet.provenance import commit, versions
+from magnet.seeds import SPLITS
 from magnet.study import Study
 from optimize import report
 from optimize.artefact import Artefact, save, state_for
 from optimize.models import Models, connect
-from optimize.prefixes import PARTS, parts, usable
+from optimize.prefixes import parts, usable
 from optimize.ratings import Agreement, read_ratings
 from optimize.rollout import Rollout, programs
 from optimize.stage import Stage
@@ -115,8 +116,8 @@ def tune(
 
 
 def _sizes(stage: Stage) -> dict[str, str]:
-    clients = {part: len({stage.clients[e.id] for e in stage.parts[part]}) for part in PARTS}
-    return {part: f"{len(stage.parts[part])} of {clients[part]} clients" for part in PARTS}
+    clients = {part: len({stage.clients[e.id] for e in stage.parts[part]}) for part in SPLITS}
+    return {part: f"{len(stage.parts[part])} of {clients[part]} clients" for part in SPLITS}
 
 
 def _facts(
@@ -159,7 +160,7 @@ def _provenance(
             for role, spec in models.specs.items()
         },
         "sessions": run.name,
-        "examples": {part: [e.id for e in stage.parts[part]] for part in PARTS},
+        "examples": {part: [e.id for e in stage.parts[part]] for part in SPLITS},
         "usage": meter.dump(),
         "packages": versions(),
         "commit": commit(),

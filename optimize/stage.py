@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import dspy
 
 from magnet.lm.sync import run_sync
+from magnet.seeds import Split
 from optimize.board import Board, Outcome
-from optimize.prefixes import Part
 from programs import Agent
 
 
@@ -26,7 +26,7 @@ class Stage(Protocol):
         """Names of the agents under tuning, as the program's attributes."""
 
     @property
-    def parts(self) -> Mapping[Part, Sequence[dspy.Example]]:
+    def parts(self) -> Mapping[Split, Sequence[dspy.Example]]:
         """Examples by part."""
 
     @property

@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
+from magnet.seeds import SPLITS
 from magnet.training import facts
 from magnet.training.facts import Source
 from magnet.training.near import THRESHOLD
 from magnet.training.rows import SHAPES, Columns, columns_of
-from magnet.training.split import SPLITS
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 _TAGS = (

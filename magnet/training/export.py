@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
-from magnet.errors import UsageError
+from magnet.errors import UsageError, missing_extra
 from magnet.journal import read_sessions
+from magnet.seeds import SPLITS, Split
 from magnet.session import Session
 from magnet.training.card import card
 from magnet.training.defects import Defects
@@ -19,7 +20,7 @@ from magnet.training.facts import Source
 from magnet.training.near import NearReport, find_near, to_csv
 from magnet.training.pairs import PairSet, read_pairs
 from magnet.training.rows import Columns, Format, Row, columns_of, row_of
-from magnet.training.split import SPLITS, Split, read_provenance
+from magnet.training.split import read_provenance
 from prompts_frozen import load_prompts
 
 #: Says of a folder that it is an export, and which files are in it.
@@ -70,9 +71,7 @@ def export(
             licence is known already.
     """
     if format_ == "parquet" and find_spec("pyarrow") is None:
-        raise UsageError(
-            "--format parquet needs pyarrow", "Install it: pip install 'magnet-sessions[export]'"
-        )
+        raise missing_extra("export", "--format parquet needs pyarrow")
     out = out.resolve()
     _check_target(out)
     load_prompts(prompts)

@@ -7,11 +7,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from magnet.seeds import SPLITS, Split
 from magnet.training.defects import Defects
 from magnet.training.near import KINDS, NearReport
 from magnet.training.pairs import PairSet, tuned_agent
 from magnet.training.rows import Format
-from magnet.training.split import SPLITS, Split
 from prompts_frozen import load_prompts
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from magnet.seeds import SPLITS, Split
 from magnet.training.pairs import Pair, PairSet
-from magnet.training.split import SPLITS, Split
 
 #: Likeness from which a text is reported: in a reply of twenty words, two may differ.
 THRESHOLD = 0.6

@@ -14,13 +14,13 @@ import yaml
 from eval.svg import lines, standalone
 from magnet.journal import write_atomically
 from magnet.provenance import commit, version
+from magnet.seeds import SPLITS
 from magnet.training.base import open_config
 from magnet.training.evaluation import serve_command, write_evaluation
 from magnet.training.facts import listed, table
 from magnet.training.measure import Likelihood, arithmetic
 from magnet.training.plan import Plan
 from magnet.training.recipe import EMBEDDED
-from magnet.training.split import SPLITS
 from magnet.training.train import ADAPTER, LOG
 
 METRICS = "metrics.json"

@@ -6,12 +6,12 @@ from pathlib import Path
 import orjson
 from rich.console import Console
 
+from magnet.seeds import SPLITS
 from magnet.tables import print_table
 from magnet.training.base import cuda
 from magnet.training.plan import Plan, flops_a_token, memory_of
 from magnet.training.recipe import EMBEDDED, recipe_yaml
 from magnet.training.results import likelihood_rows
-from magnet.training.split import SPLITS
 from magnet.training.train import TRAINED
 
 #: Arithmetic taken for granted where nothing was measured: half of what an A100's data sheet says

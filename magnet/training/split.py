@@ -3,16 +3,14 @@
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import orjson
 
 from magnet.errors import UsageError
 from magnet.journal import read_sessions
-from magnet.seeds import SPLIT, GenerationSeed, load_seeds, split_by_client
+from magnet.seeds import SPLIT, SPLITS, GenerationSeed, Split, load_seeds, split_by_client
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 SEED_FILE = "the seed file"
 
 
