@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: help install reproduce test lint types bench smoke test-vllm test-train test-deepspeed test-tuned clean
+.PHONY: help install reproduce test lint types bench smoke tune test-vllm test-train test-deepspeed test-tuned clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -79,6 +79,9 @@ test-tuned: $(VENV)/.train $(VENV)-vllm/.installed  ## trains an adapter, serves
 
 smoke: $(VENV)/.installed  ## every generation method once, by the embedded LM
 	@$(BIN)/python -m magnet.reproduce smoke
+
+tune: $(VENV)/.installed  ## the technique selector tuned and compared, all by the embedded LM (minutes)
+	@$(BIN)/python -m optimize.selector
 
 clean:  ## remove what was made, runs excepted
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -326,10 +326,10 @@ def test_without_a_run_the_study_plays_its_sessions_first(serve: Serve, tmp_path
     guess = run(*line_, "--estimate")
     assert guess.returncode == 0, guess.stderr
     assert server.count == 0
-    assert "12 sessions" in guess.stdout
+    assert "8 sessions" in guess.stdout
     done = run(*line_)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(list((tmp_path / "out" / "sessions-run" / "sessions").iterdir())) == 12
+    assert len(list((tmp_path / "out" / "sessions-run" / "sessions").iterdir())) == 8
     before = server.count
     again = run(*line_)
     assert again.returncode == 0
