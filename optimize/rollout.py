@@ -128,7 +128,7 @@ class Rollout:
             own = error.role in agents
             told = f"The answer could not be read: {error}" if own else ""
             return Outcome(None, told, unreadable=own, missing=str(error))
-        items, reasons, missing = await self._rate(messages, prefix)
+        items, reasons, missing = await self._rate(messages)
         detail = {
             "window": [m.model_dump() for m in messages],
             "techniques": techniques,
@@ -137,9 +137,9 @@ class Rollout:
         }
         if missing:
             return Outcome(None, "", missing=missing, detail=detail)
-        score = fmean(items.values()) / CTRS.high
-        feedback = _feedback(prefix, techniques, items, reasons, score)
-        return Outcome(score, feedback, detail=detail)
+        mean = fmean(items.values())
+        feedback = _feedback(prefix, techniques, items, reasons, mean)
+        return Outcome(mean / CTRS.high, feedback, detail=detail)
 
     def _draw(self, prefix: Prefix, rollout: int | None) -> Draw | None:
         if self.random_seed is None:
@@ -185,7 +185,7 @@ class Rollout:
         return counselor
 
     async def _rate(
-        self, messages: Sequence[Message], prefix: Prefix
+        self, messages: Sequence[Message]
     ) -> tuple[dict[str, float], dict[str, str], str]:
         """The items' values, the judge's reasons, and why one is missing."""
         text = transcript(messages)
@@ -217,13 +217,13 @@ def _feedback(
     techniques: Sequence[Sequence[str]],
     items: Mapping[str, float],
     reasons: Mapping[str, str],
-    score: float,
+    mean: float,
 ) -> str:
     """What an optimiser is told of a rated window."""
     lines = [
         f"This was turn {prefix.turn} of the session. Techniques used: "
         + "; then ".join(", ".join(chosen) for chosen in techniques),
-        f"A judge rated what followed {score * 6:.1f} of 6:",
+        f"A judge rated what followed {mean:.1f} of {CTRS.high}:",
     ]
     for item, value in items.items():
         lines.append(f"- {item.replace('_', ' ')} {value:g}: {reasons[item] or 'no reason given'}")

@@ -69,7 +69,7 @@ def tune(
         The result, and the page of its report.
 
     Raises:
-        UsageError: something is wrong; nothing was spent.
+        UsageError: something is wrong, and nothing was spent; or the judge gives no scores.
     """
     spec = study.optimize
     stage, whole = ready(study, run, ratings)

@@ -213,12 +213,11 @@ class Tuning:
     def _for_search(self, known: bool = False) -> Budget:
         """The budget less what the comparison will take; tokens and money by the mean call."""
         whole, spent = self.spec.budget, self.meter.total()
-        left = {"calls": None if whole.calls is None else max(0, whole.calls - self.reserve)}
         rate = self.reserve / spent.calls if known and spent.calls else 0.0
         tokens = rate * (spent.input_tokens + spent.output_tokens)
         money = rate * sum(spent.money.values())
         return Budget(
-            calls=left["calls"],
+            calls=None if whole.calls is None else max(0, whole.calls - self.reserve),
             tokens=None if whole.tokens is None else max(0, int(whole.tokens - tokens)),
             money=None if whole.money is None else max(0.0, whole.money - money),
         )

@@ -136,7 +136,7 @@ def test_a_killed_search_pays_nothing_twice(serve: Serve, tmp_path: Path) -> Non
 
 def test_ctrl_c_keeps_the_best(serve: Serve, tmp_path: Path) -> None:
     server = serve(reply=planted.planted(), delay=0.01)
-    planted.run_of(tmp_path / "run", 18)
+    planted.run_of(tmp_path / "run", 9, 2)
     pipe = subprocess.PIPE
     process = subprocess.Popen(
         line(server, tmp_path), env=environment(), stdout=pipe, stderr=pipe, text=True
@@ -342,3 +342,18 @@ def planted_or_played(body: dict[str, Any], prompt: str) -> str:
     if "steps" in schema.get("properties", {}):
         return json.dumps({"technique": planted.PLAN.technique, "steps": ["Look.", "See.", "Go."]})
     return planted.planted()(body, prompt)
+
+
+@pytest.mark.parametrize("optimizer", ["gepa", "miprov2", "random-search", "simba"])
+def test_litellm_is_never_loaded(serve: Serve, tmp_path: Path, optimizer: str) -> None:
+    server = serve(reply=planted.planted(), record=False)
+    planted.run_of(tmp_path / "run", 6, 2)
+    args = line(server, tmp_path, optimizer=optimizer, metric_calls=24)[3:]
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('loaded:', 'litellm' in sys.modules, flush=True))\n"
+        "from optimize.selector import main\nmain()"
+    )
+    done = run(*command(*args, code=code))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "loaded: False" in done.stdout
