@@ -11,17 +11,17 @@ from typing import Any
 
 import orjson
 
+from eval.folder import USE
 from eval.grid import Grid, markdown, to_html
 from eval.numbers import interval, number, p_value
 from eval.report import style
 from eval.statistics import mean_interval
 from eval.svg import Mark, dots, figure, heat, lines
 from magnet.journal import write_atomically
-from optimize.arms import LEVEL, OPTIMISED, Arm
+from optimize.arms import Arm
 from optimize.tuning import Result
 from signatures import Technique
 
-USE = "Synthetic text for research, never clinical use."
 _CLOSE = 3  # places of a score
 
 
@@ -59,6 +59,7 @@ def record(result: Result, scale: str, facts: Mapping[str, str]) -> dict[str, An
         "facts": dict(facts),
         "verdict": asdict(result.verdict),
         "stopped": result.stopped,
+        "notes": result.notes,
         "arms": [_arm(arm) for arm in result.arms],
         "candidates": [
             {
@@ -153,9 +154,7 @@ def _facts_grid(facts: Mapping[str, str]) -> Grid:
 
 
 def _markdown(result: Result, scale: str, facts: Mapping[str, str]) -> str:
-    head = [f"# Tuning: {facts['Agent']}", USE, f"**{result.verdict.text}**"]
-    if result.stopped:
-        head.append(f"The search stopped early: {result.stopped}.")
+    head = [f"# Tuning: {facts['Agent']}", USE, f"**{result.verdict.text}**", *result.notes]
     parts = ["\n\n".join(head) + "\n"]
     if result.arms:
         parts.append(markdown(arms_grid(result, scale)))
@@ -185,9 +184,7 @@ def _html(result: Result, scale: str, facts: Mapping[str, str], turns: Mapping[s
         "agent": html.escape(facts["Agent"]),
         "use": html.escape(USE),
         "verdict": html.escape(result.verdict.text),
-        "stopped": html.escape(f"The search stopped early: {result.stopped}.")
-        if result.stopped
-        else "",
+        "notes": html.escape(" ".join(result.notes)),
         "facts": rows,
         "arms": tables,
         "candidates": to_html(candidates_grid(result)),
@@ -297,6 +294,3 @@ def summary(result: Result) -> list[list[str]]:
         ]
         for arm in result.arms
     ]
-
-
-__all__ = ["LEVEL", "OPTIMISED", "record", "summary", "write"]

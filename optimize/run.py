@@ -100,6 +100,7 @@ def tune(
         tuning.check()
         with watch:
             result = tuning.run()
+        result.demonstration = next(iter(study.judge_specs().values())).url is None
         facts = _facts(study, run, stage, models, meter, memo)
         artefact = Artefact(
             states=[state_for(name, state) for name, state in result.best.state.items()],

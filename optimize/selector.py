@@ -167,9 +167,9 @@ def _print_result(study: Study, result: Result, page: Path, console: Console) ->
     if result.arms:
         columns = ["arm", "mean", "n", "missing", "optimised - arm", "p, by client"]
         print_table(console, columns, summary(result))
-    if result.stopped:
-        say(f"The search stopped early: {result.stopped}.")
     say(result.verdict.text)
+    for note in result.notes:
+        say(note)
     if result.interrupted:
         say("The best so far is kept; the same command goes on.")
     say(f"Artefact and report: {page.parent}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import dspy
 from dspy.utils.exceptions import LMError
 
+from eval.folder import DEMONSTRATION
 from magnet.errors import UsageError
 from magnet.lm import Budget, Meter
 from magnet.lm.sync import run_sync
@@ -35,6 +36,7 @@ class Result:
         stopped: why the search ended before its end, "" where it did not.
         left_out: examples without a score at the start, by part, with the reason.
         interrupted: by the user, or by a fault: the same command goes on.
+        demonstration: the judge is the embedded LM.
     """
 
     start: Candidate
@@ -45,6 +47,13 @@ class Result:
     stopped: str = ""
     left_out: dict[str, dict[str, str]] = field(default_factory=dict)
     interrupted: bool = False
+    demonstration: bool = False
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the verdict has to know."""
+        notes = [f"The search stopped early: {self.stopped}."] if self.stopped else []
+        return [*notes, DEMONSTRATION] if self.demonstration else notes
 
 
 @dataclass
