@@ -118,7 +118,7 @@ def tune(
 
 def _sizes(stage: Stage) -> dict[str, str]:
     clients = {part: len({stage.clients[e.id] for e in stage.parts[part]}) for part in SPLITS}
-    return {part: f"{len(stage.parts[part])} of {clients[part]} clients" for part in SPLITS}
+    return {part: f"{len(stage.parts[part])} (clients: {clients[part]})" for part in SPLITS}
 
 
 def _facts(
