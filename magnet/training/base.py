@@ -1,6 +1,7 @@
 """The base model: found, loaded as it is trained, loaded as it is served."""
 
 import gc
+import logging
 import os
 import shutil
 import warnings
@@ -32,12 +33,14 @@ def check_extra() -> None:
 def quiet() -> None:
     """Leaves the screen to this project's own progress."""
     import datasets
-    from transformers.utils import logging
+    from transformers.utils import logging as its
 
+    # A hub out of reach is told once, at the end, and not at every try.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     warnings.simplefilter("ignore", FutureWarning)  # the packages' advice to each other
     datasets.disable_progress_bars()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    its.disable_progress_bar()
+    its.set_verbosity_error()
 
 
 def find_base(model: str) -> str:
