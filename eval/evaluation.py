@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from eval import ctrs, panas, wai
 from eval.cases import Case, case_of
 from eval.methods import ordered
@@ -14,8 +12,7 @@ from eval.reliability import Agreement, ReportCard, agreements, report_cards
 from eval.scale import Value
 from eval.scores import Score, load_scores
 from eval.setting import Setting
-from magnet.errors import UsageError
-from magnet.journal import RunDirectory, read_sessions
+from magnet.journal import RunDirectory, read_provenance, read_sessions
 from magnet.lm import Meter
 from magnet.lm.usage import Usage
 from magnet.session import Session
@@ -108,10 +105,7 @@ def load(
 
 
 def _read(path: Path, name: str, several: bool, visit: Visit | None) -> _Run:
-    try:
-        provenance = orjson.loads((path / "provenance.json").read_bytes())
-    except OSError:
-        raise UsageError(f"{path} is no run directory: it has no provenance.json") from None
+    provenance = read_provenance(path)
     prefix = f"{name}/" if several else ""
     scores = [
         score

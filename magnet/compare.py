@@ -6,8 +6,7 @@ from pathlib import Path
 
 import orjson
 
-from magnet.errors import UsageError
-from magnet.journal import read_sessions, unfinished
+from magnet.journal import read_provenance, read_sessions, unfinished
 
 
 @dataclass
@@ -57,10 +56,7 @@ def compare(run: Path) -> list[MethodRow]:
     Raises:
         UsageError: this is no run directory.
     """
-    try:
-        whole = orjson.loads((run / "provenance.json").read_bytes())
-    except OSError:
-        raise UsageError(f"{run} is no run directory: it has no provenance.json") from None
+    whole = read_provenance(run)
     methods: list[str] = whole["study"]["methods"]
     rows = {method: MethodRow(method) for method in methods}
     seconds = _seconds(run)

@@ -12,6 +12,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -240,6 +241,41 @@ def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
             yield from _differences(before.get(key), now.get(key), inner)
     elif before != now:
         yield path
+
+
+def read_provenance(run: Path) -> dict[str, Any]:
+    """A run's provenance.
+
+    Raises:
+        UsageError: this is no run directory.
+    """
+    path = run / "provenance.json"
+    try:
+        return dict(orjson.loads(path.read_bytes()))
+    except OSError:
+        raise UsageError(f"{run} is no run directory: it has no provenance.json") from None
+    except (ValueError, TypeError):
+        raise UsageError(f"{path} is not the provenance of a run") from None
+
+
+def check_free(path: Path, needed: float, what: str) -> None:
+    """Refuses what would fill the disk.
+
+    Args:
+        path: where it goes; it need not be there yet.
+        needed: bytes.
+        what: takes them.
+
+    Raises:
+        UsageError: less is free.
+    """
+    there = next(p for p in (path, *path.resolve().parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise UsageError(
+            f"{there} has {free / 1e6:.0f} MB free; {what} takes about {needed / 1e6:.0f} MB",
+            "Free some, or name another folder: --out DIR",
+        )
 
 
 def read_sessions(path: Path) -> Iterator[Session]:

@@ -1,7 +1,6 @@
 """A study made ready: files read and checked, programs built, models found."""
 
 import logging
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import dspy
 
 from magnet.errors import UsageError
+from magnet.journal import check_free
 from magnet.lm import ROLES, LMSpec, Meter, make_lm, resolve
 from magnet.lm.http import Asker, Engine
 from magnet.seeds import GenerationSeed, SeedFile, load_seeds
@@ -125,13 +125,7 @@ def check_disk(path: Path, sessions: int, exchanges: int) -> None:
         UsageError: less is free than the sessions will take.
     """
     needed = sessions * (_SESSION_BYTES + _TURN_BYTES * exchanges) + 50_000_000
-    there = next(p for p in (path, *path.resolve().parents) if p.exists())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise UsageError(
-            f"{there} has {free / 1e6:.0f} MB free; the run takes about {needed / 1e6:.0f} MB",
-            "Free some, or name another folder: --out DIR",
-        )
+    check_free(path, needed, "the run")
 
 
 def resolve_models(

@@ -81,14 +81,15 @@ class Board:
     Args:
         validation: ids that decide which candidate is best.
         most: how many windows may be scored.
-        tell: told of each new outcome: the candidate, and whether it is now the best.
+        tell: told of each new outcome: the candidate, its validation score where it has one, and
+            whether it is now the best.
     """
 
     def __init__(
         self,
         validation: Sequence[str],
         most: int,
-        tell: Callable[[Candidate, bool], None] = lambda candidate, best: None,
+        tell: Callable[[Candidate, float | None, bool], None] = lambda candidate, score, best: None,
     ) -> None:
         self.validation, self.most, self.tell = validation, most, tell
         self.candidates: dict[str, Candidate] = {}
@@ -96,7 +97,9 @@ class Board:
         self.halted: Halt | None = None
         #: Scored windows and the best validation score at that time.
         self.curve: list[tuple[int, float]] = []
-        self._best: Candidate | None = None
+        #: The candidate with the best validation score, the first of equals.
+        self.best: Candidate | None = None
+        self._best_score = float("-inf")
 
     def halt(self, halt: Halt) -> Halt:
         """Stops everybody who asks from now on."""
@@ -127,20 +130,21 @@ class Board:
         candidate.outcomes[example] = outcome
         self.scored += 1
         score = self.validation_score(candidate)
-        better = score is not None and (self._best is None or score > self.best_score)
-        if better and score is not None:
-            self._best = candidate
-            self.curve.append((self.scored, score))
-        self.tell(candidate, better)
+        self.tell(candidate, score, self._consider(candidate, score))
+
+    def _consider(self, candidate: Candidate, score: float | None) -> bool:
+        """Whether a candidate is better than the best so far, which it then is."""
+        if score is None or score <= self._best_score:
+            return False
+        self.best, self._best_score = candidate, score
+        self.curve.append((self.scored, score))
+        return True
 
     def settle(self) -> None:
         """Finds the best anew: the validation examples have changed."""
-        self._best, self.curve = None, []
+        self.best, self._best_score, self.curve = None, float("-inf"), []
         for candidate in self.candidates.values():
-            score = self.validation_score(candidate)
-            if score is not None and score > self.best_score:
-                self._best = candidate
-                self.curve.append((self.scored, score))
+            self._consider(candidate, self.validation_score(candidate))
 
     def handed(self, example: str, outcome: Outcome) -> float:
         """The number an optimiser gets, which cannot do without one.
@@ -162,14 +166,3 @@ class Board:
         if len(there) < len(self.validation) or not there:
             return None
         return fmean(self.handed(i, candidate.outcomes[i]) for i in there)
-
-    @property
-    def best(self) -> Candidate | None:
-        """The candidate with the best validation score; the first of equals."""
-        return self._best
-
-    @property
-    def best_score(self) -> float:
-        """Its validation score."""
-        score = self.validation_score(self._best) if self._best else None
-        return float("-inf") if score is None else score

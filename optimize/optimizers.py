@@ -178,8 +178,6 @@ def search(name: str, given: Search, options: Mapping[str, Any]) -> dspy.Module:
     kind, defaults = OPTIMIZERS[name]
     replaced = {old for option in options for old in _INSTEAD.get(option, ())}
     whole = {k: v for k, v in defaults(given).items() if k not in replaced} | dict(options)
-    if whole.get("auto"):
-        whole |= {"minibatch": True} if name == "miprov2" and "minibatch" in options else {}
     compiling = _names(name, "compile") - _names(name, "__init__")
     inner = {k: v for k, v in whole.items() if k in compiling}
     outer = {k: v for k, v in whole.items() if k not in compiling}

@@ -48,13 +48,14 @@ class Prefix:
 
 def prefixes_of(session: Session) -> list[Prefix]:
     """One prefix a turn."""
-    before = len(session.history) - sum(1 + (t.client_reply is not None) for t in session.turns)
+    history = session.history
+    before = len(history) - sum(1 + (t.client_reply is not None) for t in session.turns)
     return [
         Prefix(
             id=f"{session.id}/{number}",
             turn=number,
             seed=session.seed,
-            history=tuple(session.history[: before + 2 * (number - 1)]),
+            history=tuple(history[: before + 2 * (number - 1)]),
             plan=session.plan,
             candidates=turn.candidates,
             techniques=tuple(turn.techniques),

@@ -90,7 +90,6 @@ class Tuning:
         """
         validation = [e.id for e in self.stage.parts["validation"]]
         board = Board(validation, self.spec.metric_calls, self.watch.outcome)
-        self.watch.score = board.validation_score
         self.meter.limit(self._for_search())
         start = Trial(self.stage, board, self.stage.agents("dspy"))
         first = board.candidate(start)

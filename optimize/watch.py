@@ -1,7 +1,6 @@
 """What a person sees of a search: best score, budget left, the instructions under trial."""
 
 import time
-from collections.abc import Callable
 
 from rich.console import Console
 from rich.markup import escape
@@ -25,7 +24,6 @@ class Watch:
         self.console, self.meter = console, meter
         self.name, self.total, self.done = "", 0, 0
         self.best: tuple[int, float] | None = None
-        self.score: Callable[[Candidate], float | None] = lambda candidate: None
         self._seen: set[int] = set()
         self._told: set[int] = set()
         self._printed = self._refreshed = time.monotonic()
@@ -49,13 +47,12 @@ class Watch:
         self.name, self.total, self.done = name, total, 0
         self.say(f"{name[0].upper()}{name[1:]}: {total} windows at most. {self._spent()}")
 
-    def outcome(self, candidate: Candidate, better: bool) -> None:
+    def outcome(self, candidate: Candidate, score: float | None, better: bool) -> None:
         """A window of the search is scored."""
         if candidate.number not in self._seen:
             self._seen.add(candidate.number)
             if candidate.number:
                 self.say(f"Candidate {candidate.number}: {_short(candidate)}")
-        score = self.score(candidate)
         if score is not None and candidate.number not in self._told:
             self._told.add(candidate.number)
             what = f"candidate {candidate.number}" if candidate.number else "the start"

@@ -9,6 +9,7 @@ import pytest
 
 from eval.report import write_report
 from magnet.errors import UsageError
+from magnet.journal import read_provenance
 from magnet.prepare import prepare
 from magnet.seeds import load_seeds, split_by_client
 from magnet.study import load_study
@@ -16,7 +17,6 @@ from magnet.training.evaluation import serve_command, write_evaluation
 from magnet.training.pairs import read_pairs
 from magnet.training.plan import Plan, Size, memory_of, spread
 from magnet.training.recipe import load_recipe, recipe_yaml, shipped
-from magnet.training.split import read_provenance
 from magnet.training.stage import check_stage, methods_of, recipe_of
 from magnet.training.tokens import Row, Rows
 from tests.fake_run import judge, play

@@ -1,10 +1,10 @@
 """Everything that can be checked before a training begins."""
 
-import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 from magnet.errors import UsageError, missing_extra, nearest
+from magnet.journal import check_free
 from magnet.training.base import cuda, open_config
 from magnet.training.plan import BYTES, Plan, skeleton
 from magnet.training.recipe import Recipe
@@ -92,10 +92,4 @@ def _check_disk(plan: Plan, out: Path, merged: bool) -> None:
     needed = 4 * plan.size.adapter * 7 + 50_000_000
     if merged:
         needed += plan.size.base * BYTES[plan.recipe.serve]
-    there = next(p for p in (out, *out.resolve().parents) if p.exists())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise UsageError(
-            f"{there} has {free / 1e6:.0f} MB free; training takes about {needed / 1e6:.0f} MB",
-            "Free some, or name another folder: --out DIR",
-        )
+    check_free(out, needed, "training")

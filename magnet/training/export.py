@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from magnet.errors import UsageError, missing_extra
-from magnet.journal import read_sessions
+from magnet.journal import read_provenance, read_sessions
 from magnet.seeds import SPLITS, Split
 from magnet.session import Session
 from magnet.training.card import card
@@ -20,7 +20,6 @@ from magnet.training.facts import Source
 from magnet.training.near import NearReport, find_near, to_csv
 from magnet.training.pairs import PairSet, read_pairs
 from magnet.training.rows import Columns, Format, Row, columns_of, row_of
-from magnet.training.split import read_provenance
 from prompts_frozen import load_prompts
 
 #: Says of a folder that it is an export, and which files are in it.

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from magnet.errors import UsageError
-from magnet.journal import read_sessions
+from magnet.journal import read_provenance, read_sessions
 from magnet.seeds import SPLIT, SPLITS, GenerationSeed, Split
 from magnet.session import Message, Session, transcript
 from magnet.training.left_out import read_flags, unfinished_by_reason
-from magnet.training.split import read_provenance, read_split, seeds_of, split_clients
+from magnet.training.split import read_split, seeds_of, split_clients
 from programs.counselor import Moment
 from prompts_frozen import load_prompts
 

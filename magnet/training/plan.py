@@ -7,10 +7,10 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from magnet.journal import read_provenance
 from magnet.training.base import check_extra, find_base, open_config, open_tokenizer, quiet
 from magnet.training.pairs import PairSet, read_pairs, tuned_agent
 from magnet.training.recipe import Recipe
-from magnet.training.split import read_provenance
 from magnet.training.tokens import Renderer, Row, Rows, make_rows
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}

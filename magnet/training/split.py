@@ -5,28 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from magnet.errors import UsageError
 from magnet.journal import read_sessions
 from magnet.seeds import SPLIT, SPLITS, GenerationSeed, Split, load_seeds, split_by_client
 
 SEED_FILE = "the seed file"
-
-
-def read_provenance(run: Path) -> dict[str, Any]:
-    """A run's provenance.
-
-    Raises:
-        UsageError: this is no run directory.
-    """
-    path = run / "provenance.json"
-    try:
-        return dict(orjson.loads(path.read_bytes()))
-    except OSError:
-        raise UsageError(f"{run} is no run directory: it has no provenance.json") from None
-    except (ValueError, TypeError):
-        raise UsageError(f"{path} is not the provenance of a run") from None
 
 
 def seeds_of(run: Path, provenance: Mapping[str, Any]) -> tuple[Sequence[GenerationSeed], str]:
