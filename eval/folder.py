@@ -2,24 +2,39 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from eval.claims import Claim
-from eval.evaluation import Evaluation
 from eval.grid import Grid, latex, markdown
-from eval.present import as_grid, slug
+from eval.present import grids, slug
 from eval.records import records
-from eval.summaries import cards_grid, claims_grid
-from eval.tables import Table
+from eval.tables import DEMONSTRATION, Table
 from magnet.journal import write_atomically
 
 USE = "Synthetic text for research, never clinical use."
-DEMONSTRATION = (
-    "Demonstration only: the judge is the embedded model of 135 million parameters. Its scores "
-    "show that the pipeline works and say nothing about the sessions."
-)
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A table as it is written.
+
+    Attributes:
+        name: of its files.
+        grid: for reading.
+        records: its numbers, whole; none where another file has them.
+        opened: whether the page shows it unfolded.
+        prose: whether its cells are too long for LaTeX's columns.
+    """
+
+    name: str
+    grid: Grid
+    records: Sequence[Record] = ()
+    opened: bool = True
+    prose: bool = False
 
 
 def notes_text() -> str:
@@ -27,50 +42,50 @@ def notes_text() -> str:
     return (files("eval") / "notes.md").read_text(encoding="utf-8")
 
 
-def aside_grids(evaluation: Evaluation, claims: Sequence[tuple[str, list[Claim]]]) -> list[Grid]:
-    """The claims by judge, and the judges' report cards."""
-    grids = [claims_grid(found, judge, evaluation.name) for judge, found in claims]
-    if evaluation.cards:
-        grids.append(cards_grid(evaluation.cards, evaluation.agreement))
-    return grids
+def pieces(tables: Sequence[Table]) -> Iterator[Piece]:
+    """The files of result tables; names tell judges and runs apart where there are several."""
+    judges, runs = {t.judge for t in tables}, {t.run for t in tables}
+    for table in tables:
+        apart = [table.judge] * (len(judges) > 1) + [table.run] * (len(runs) > 1)
+        for kind, grid in grids(table):
+            own = records(table) if kind != "tests" else ()
+            yield Piece(slug(table, kind, filter(None, apart)), grid, own, kind == "means")
 
 
-def write_tables(out: Path, tables: Sequence[Table], asides: Sequence[Grid], demo: bool) -> None:
+def write_tables(out: Path, written: Sequence[Piece], tables: Sequence[Table], demo: bool) -> None:
     """Writes ``tables/``, ``tables.md``, ``tables.csv`` and ``NOTES.md``.
 
     Args:
         out: the report's folder.
-        tables: filled.
-        asides: claims and report cards.
+        written: all tables, in the order of reading.
+        tables: the result tables, whose records are in ``tables.csv``.
         demo: whether a judge is the embedded model.
     """
     folder = out / "tables"
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("table[0-9][0-9]-*"):
-        old.unlink()
-    judges = {table.judge for table in tables}
-    parts = {table.part for table in tables}
-    for table in tables:
-        apart = [table.judge] * (len(judges) > 1) + [table.part] * (len(parts) > 1)
-        name, grid = slug(table, apart), as_grid(table)
-        _write(folder / f"{name}.md", markdown(grid))
-        _write(folder / f"{name}.tex", latex(grid, name))
-        _write(folder / f"{name}.csv", to_csv([table]))
+    for old in folder.iterdir():  # of an earlier report of other runs
+        if old.suffix in (".md", ".tex", ".csv"):
+            old.unlink()
+    for piece in written:
+        _write(folder / f"{piece.name}.md", markdown(piece.grid))
+        if not piece.prose:
+            _write(folder / f"{piece.name}.tex", latex(piece.grid, piece.name))
+        if piece.records:
+            _write(folder / f"{piece.name}.csv", to_csv(piece.records))
     head = f"# Tables\n\n{USE}\n" + (f"\n**{DEMONSTRATION}**\n" if demo else "")
-    grids = [*asides, *map(as_grid, tables)]
-    _write(out / "tables.md", "\n".join([head, *map(markdown, grids)]))
-    _write(out / "tables.csv", to_csv(tables))
+    _write(out / "tables.md", "\n".join([head, *(markdown(piece.grid) for piece in written)]))
+    _write(out / "tables.csv", to_csv([r for table in tables for r in records(table)]))
     _write(out / "NOTES.md", notes_text())
 
 
-def to_csv(tables: Sequence[Table]) -> str:
-    """Tables as one CSV; a number that is not there is an empty field."""
-    rows = [record for table in tables for record in records(table)]
+def to_csv(rows: Iterable[Record]) -> str:
+    """Records as CSV; a number that is not there is an empty field."""
+    listed = list(rows)
     text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    if listed:
+        writer = csv.DictWriter(text, list(listed[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(listed)
     return text.getvalue()
 
 

@@ -4,9 +4,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -26,6 +27,7 @@ class Question:
 
     Attributes:
         judge: its name.
+        judge_id: see Score.
         agent: an agent of SCALES.
         dialogue: what is judged; for PANAS before, any dialogue of the client.
         repeat: which asking, from 0.
@@ -33,6 +35,7 @@ class Question:
     """
 
     judge: str
+    judge_id: str
     agent: str
     dialogue: Dialogue
     repeat: int
@@ -81,18 +84,53 @@ class ScoreBook:
 
 @dataclass(frozen=True)
 class Panelist:
-    """A judge of the panel: its program, with its LM set, and what identifies its answers."""
+    """A judge of the panel.
+
+    Attributes:
+        name: as the study calls it.
+        program: asks the questions of all scales; its LM is set.
+        spec: its model, resolved.
+        prompts: the prompt set's name.
+    """
 
     name: str
     program: Judge
     spec: LMSpec
+    prompts: str = "ours"
+
+    @cached_property
+    def settings(self) -> str:
+        """Its model and how it samples, as JSON; not where it is reached and what it costs."""
+        return self.spec.model_dump_json(exclude={"url", "key_env", "price", "timeout"})
+
+    @cached_property
+    def prompts_sha256(self) -> str:
+        """Hash over the prompts of all its questions."""
+        agents = self.program.agents.items()
+        hashes = "".join(f"{name} {agent.prompt_sha256}\n" for name, agent in sorted(agents))
+        return hashlib.sha256(hashes.encode()).hexdigest()
+
+    @cached_property
+    def id(self) -> str:
+        """See Score.judge_id."""
+        whole = f"{self.name}\x1f{self.settings}\x1f{self.prompts_sha256}"
+        return hashlib.sha256(whole.encode()).hexdigest()[:12]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the provenance of a run keeps of it."""
+        return {
+            "name": self.name,
+            "prompts": self.prompts,
+            "prompts_sha256": self.prompts_sha256,
+            **self.spec.model_dump(mode="json", exclude_none=True),
+        }
 
     def key(self, agent: str, content: str, repeat: int, seed: int | None) -> str:
         """See Score.key."""
-        settings = self.spec.model_dump_json(exclude={"url", "key_env", "price", "timeout"})
         prompt = self.program.agents[agent].prompt_sha256
         asks = str(self.program.agents[agent].asks)
-        parts = (content, self.name, settings, agent, prompt, asks, str(repeat), str(seed))
+        parts = (content, self.name, self.settings, agent, prompt, asks, str(repeat), str(seed))
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
@@ -148,7 +186,7 @@ class Judging:
         if agent == "panas-before":  # the form alone: once a client
             content = hashlib.sha256((dialogue.intake_form or "").encode()).hexdigest()
         key = panelist.key(agent, content, repeat, self.random_seed)
-        return Question(panelist.name, agent, dialogue, repeat, key)
+        return Question(panelist.name, panelist.id, agent, dialogue, repeat, key)
 
     async def judge(self, dialogue: Dialogue) -> None:
         """Asks all judges all questions about a dialogue that are not answered yet.
@@ -207,6 +245,7 @@ def _scores(question: Question, answer: Mapping[str, object], raw: str | None) -
             client_id=d.client_id,
             attitude="" if question.before else d.attitude,
             judge=question.judge,
+            judge_id=question.judge_id,
             scale=scale,
             item=name,
             repeat=question.repeat,

@@ -1,17 +1,22 @@
-"""The paper's tables by number: which measures and which methods each holds.
+"""The paper's result tables by number: which methods and measures each holds, as captioned.
 
-The numbers are the paper's; what stands under each is inferred, since its tables are not in our
-source. See the note that every report carries.
+MAGneT, https://arxiv.org/abs/2509.04183: tables 3, 4, 5 and 8 give means, 9, 10 and 11 the means
+and standard deviations of 3, 4 and 5. Table 2 is ``eval.lexicon``'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from eval import methods
 from eval.ctrs import CTRS
+from eval.panas import AFTER
+from eval.scale import Scale
 from eval.wai import WAI
 
 _ATTITUDES = ("positive", "neutral", "negative")
+#: A mean nearer to zero than this share of its scale's range is no base for a percentage, and two
+#: means nearer to each other than it count as about the same. This project's choice.
+NEAR = 0.05
 
 
 @dataclass(frozen=True)
@@ -19,14 +24,20 @@ class Measure:
     """A column of values: what is compared between methods.
 
     Attributes:
-        label: in tables.
+        label: in full.
+        short: as the head of a column.
+        group: the heads it stands under.
+        near: what counts as near zero, in its unit.
         attitude: of the sessions it is taken over; all of them for None.
         lower: whether less is better.
     """
 
     label: str
+    short: str
+    group: str
     scale: str
     name: str
+    near: float
     attitude: str | None = None
     lower: bool = False
 
@@ -36,74 +47,92 @@ class Layout:
     """Which methods and measures a table has.
 
     Attributes:
-        number: the paper's.
+        number: the paper's; None for this project's own.
+        spread: the number of the same table with standard deviations; None where it has none.
         methods: its rows, where the runs have them.
-        against: methods of which the best, measure by measure, is the reference of the others.
-        others: whether methods that this project does not know belong to it.
-        wide: measures as rows and methods as columns.
+        main: the row that the others are compared with.
+        others: whether methods that this project does not know are further rows.
     """
 
-    number: int
+    number: int | None
+    spread: int | None
     name: str
     title: str
-    measures: tuple[Measure, ...]
     methods: tuple[str, ...]
-    against: tuple[str, ...]
+    main: str
     others: bool = False
-    wide: bool = False
+
+
+def _near(scale: Scale) -> float:
+    return NEAR * (scale.high - scale.low)
+
+
+def _ctrs(name: str, label: str, short: str = "") -> Measure:
+    return Measure(f"CTRS {label}", short or label, "CTRS", "ctrs", name, _near(CTRS))
+
+
+def _wai(name: str) -> Measure:
+    return Measure(f"WAI {name.capitalize()}", name.capitalize(), "WAI", "wai", name, _near(WAI))
+
+
+def item_measures() -> tuple[Measure, ...]:
+    """The six items of CTRS."""
+    return tuple(_ctrs(item, item.replace("_", " "), item[0].upper()) for item in CTRS.items)
 
 
 def subscale_measures() -> dict[str, tuple[Measure, ...]]:
     """The subscales of CTRS and WAI."""
-    ctrs = (("General", "general"), ("CBT-specific", "cbt"))
-    wai = (("Task", "task"), ("Goal", "goal"), ("Bond", "bond"))
     return {
-        "ctrs": tuple(Measure(f"CTRS {label}", "ctrs", name) for label, name in ctrs),
-        "wai": tuple(Measure(f"WAI {label}", "wai", name) for label, name in wai),
+        "ctrs": (_ctrs("general", "General"), _ctrs("cbt", "CBT-specific")),
+        "wai": tuple(map(_wai, ("goal", "task", "bond"))),
     }
-
-
-def item_measures() -> dict[str, tuple[Measure, ...]]:
-    """The items of CTRS and WAI."""
-    ctrs = tuple(Measure(i.replace("_", " ").capitalize(), "ctrs", i) for i in CTRS.items)
-    wai = tuple(
-        Measure(f"Item {i.removeprefix('wai')}{' (reversed)' * (i in WAI.reversed)}", "wai", i)
-        for i in WAI.items
-    )
-    return {"ctrs": ctrs, "wai": wai}
 
 
 def shift_measures() -> tuple[Measure, ...]:
     """The PANAS shifts, attitude by attitude."""
     return tuple(
-        Measure(f"{attitude.capitalize()} clients, {affect} affect", "panas", affect, attitude, low)
+        Measure(
+            f"PANAS {affect} affect, {attitude} clients",
+            "P" if affect == "positive" else "N",
+            f"PANAS {attitude}",
+            "panas",
+            affect,
+            _near(AFTER),
+            attitude,
+            lower,
+        )
         for attitude in _ATTITUDES
-        for affect, low in (("positive", False), ("negative", True))
+        for affect, lower in (("positive", False), ("negative", True))
     )
 
 
-def layouts() -> list[Layout]:
-    """All tables, by number."""
-    sub, item = subscale_measures(), item_measures()
-    both = (*methods.BASELINES, methods.MAIN)
-    tuned = (*methods.TUNED_BASELINES, methods.TUNED)
-    first, main = methods.BASELINES, (methods.MAIN,)
-    ablated = (methods.MAIN, *methods.ABLATIONS)
-    whole, items = (*sub["ctrs"], *sub["wai"]), (*item["ctrs"], *item["wai"])
-    last = methods.TUNED_BASELINES
+#: The columns of tables 3, 4, 5, 8 and 9 to 11.
+MEASURES = (*item_measures(), *shift_measures(), *subscale_measures()["wai"])
+
+SESSIONS = (*methods.BASELINES, methods.MAIN)
+FINE_TUNED = (*methods.TUNED_BASELINES, methods.TUNED)
+ABLATED = (*methods.ABLATIONS, methods.MAIN)
+
+
+def layouts(qwen: bool = False) -> list[Layout]:
+    """The tables of one comparison.
+
+    Args:
+        qwen: whether it was played on the paper's second backbone: table 8 in the place of 3.
+    """
+    first = Layout(3, 9, "methods", "Methods: CTRS, PANAS, WAI", SESSIONS, methods.MAIN, True)
+    if qwen:
+        title = "Methods on the Qwen backbone: CTRS, PANAS, WAI"
+        first = Layout(8, None, "qwen", title, SESSIONS, methods.MAIN, True)
+    tuned = "Fine-tuned counselors (Llama-Psych8k, -CACTUS, -MAGneT): CTRS, PANAS, WAI"
     return [
-        Layout(2, "ctrs", "CTRS by method", sub["ctrs"], both, first, True),
-        Layout(3, "wai", "WAI by method", sub["wai"], both, first, True),
-        Layout(4, "tuned", "Tuned counselors: CTRS and WAI", whole, tuned, last),
-        Layout(5, "ablations", "Ablations: CTRS and WAI", whole, ablated, main),
-        Layout(8, "ctrs-items", "CTRS by item", item["ctrs"], both, first, True, True),
-        Layout(9, "wai-items", "WAI by item", item["wai"], both, first, True, True),
-        Layout(10, "tuned-items", "Tuned counselors: by item", items, tuned, last, wide=True),
-        Layout(11, "panas", "PANAS shift by attitude", shift_measures(), both, first, True),
+        first,
+        Layout(4, 10, "tuned", tuned, FINE_TUNED, methods.TUNED),
+        Layout(5, 11, "ablations", "Ablations: CTRS, PANAS, WAI", ABLATED, methods.MAIN),
     ]
 
 
-def members(layout: Layout, present: Sequence[str]) -> list[str]:
-    """The methods of a table among those that are there."""
-    known = {m for one in layouts() for m in one.methods}
-    return [m for m in present if m in layout.methods or (layout.others and m not in known)]
+def members(layout: Layout, present: Iterable[str]) -> list[str]:
+    """The methods of a table among those that are there, the main one last."""
+    rows = [m for m in present if m in layout.methods or (layout.others and m not in methods.KNOWN)]
+    return sorted(rows, key=lambda method: method == layout.main)

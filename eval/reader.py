@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from eval.cases import Case
-from eval.evaluation import Evaluation
+from eval.evaluation import Evaluation, variants
 from eval.layouts import subscale_measures
-from eval.methods import label
+from eval.methods import arm, label, ordered
 from eval.scores import Score
 from magnet.session import Session, Turn
 from signatures import SPECIALISTS
@@ -71,22 +71,28 @@ def index(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     columns = [(judge, scale, name) for judge in judges for _, scale, name in measures]
     several = len(judges) > 1
     names = [f"{m}, {judge}" if several else m for judge in judges for m, _, _ in measures]
+    apart = {method for method, _ in variants(evaluations)}
+    values = evaluations[0].values if evaluations else {}  # the same for all comparisons
+    cases = {case.key: case for one in evaluations for case in one.cases}
+    called = {
+        key: arm(case.method, case.run) if case.method in apart else case.method
+        for key, case in cases.items()
+    }
     return {
         "measures": names,
-        "methods": {m: label(m) for one in evaluations for m in one.methods},
+        "methods": {method: label(method) for method in ordered(called.values())},
         "sessions": [
             [
                 case.key,
-                case.method,
+                called[case.key],
                 case.attitude,
                 case.seed_id,
                 case.exchanges,
                 case.end,
                 case.cbt_technique,
-                [_rounded(one.values.get(column, {}).get(case.key)) for column in columns],
+                [_rounded(values.get(column, {}).get(case.key)) for column in columns],
             ]
-            for one in evaluations
-            for case in _by_seed(one.cases)
+            for case in _by_seed(list(cases.values()))
         ],
     }
 

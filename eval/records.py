@@ -2,49 +2,54 @@
 
 from typing import Any
 
-from eval.tables import Table
+from eval.tables import Cell, Margin, Table
 
 
 def records(table: Table) -> list[dict[str, Any]]:
-    """A record a row; None where there is no number."""
-    found = []
-    for row in table.rows:
-        d, m = row.difference, row.measure
-        low, high = (d.interval if d else None) or (None, None)
-        client_low, client_high = (d.cluster_interval if d else None) or (None, None)
-        found.append(
-            {
-                "table": table.layout.number,
-                "run": table.part,
-                "judge": table.judge,
-                "scale": m.scale,
-                "measure": m.name,
-                "attitude": m.attitude,
-                "method": row.method,
-                "mean": row.mean,
-                "sd": row.sd,
-                "n": row.n,
-                "missing": row.missing,
-                "reference": row.reference,
-                "delta_percent": row.delta,
-                "stars": row.stars,
-                "pairs": d and d.n,
-                "pairs_dropped": d and d.dropped,
-                "clients": d and d.clients,
-                "difference": d and d.mean,
-                "difference_sd": d and d.sd,
-                "dz": d and d.dz,
-                "low": low,
-                "high": high,
-                "client_low": client_low,
-                "client_high": client_high,
-                "t": d and d.t,
-                "p": d and d.p,
-                "p_holm": row.p,
-                "p_wilcoxon": d and d.p_wilcoxon,
-                "p_client": d and d.p_cluster,
-                "p_client_holm": row.p_cluster,
-                "reason": "; ".join(d.reasons) if d else None,
-            }
-        )
-    return found
+    """A record a cell; None where there is no number."""
+    margins = {margin.measure: margin for margin in table.margins}
+    return [_record(table, cell, margins[cell.measure]) for cell in table.cells]
+
+
+def _record(table: Table, cell: Cell, margin: Margin) -> dict[str, Any]:
+    layout, measure, test = table.layout, cell.measure, cell.test
+    low, high = (test.interval if test else None) or (None, None)
+    client_low, client_high = (test.cluster_interval if test else None) or (None, None)
+    main = cell.method == layout.main
+    return {
+        "table": layout.number,
+        "table_with_sd": layout.spread,
+        "name": layout.name,
+        "run": table.run,
+        "judge": table.judge,
+        "scale": measure.scale,
+        "measure": measure.name,
+        "attitude": measure.attitude,
+        "method": cell.method,
+        "mean": cell.mean,
+        "sd": cell.sd,
+        "n": cell.n,
+        "missing": cell.missing,
+        "mark": cell.mark,
+        "delta_percent": margin.percent if main else None,
+        "delta_over": margin.over if main else None,
+        "delta_near_zero": margin.near_zero if main else None,
+        "against": None if main else layout.main,
+        "pairs": test and test.n,
+        "pairs_dropped": test and test.dropped,
+        "clients": test and test.clients,
+        "difference": test and test.mean,
+        "difference_sd": test and test.sd,
+        "dz": test and test.dz,
+        "low": low,
+        "high": high,
+        "client_low": client_low,
+        "client_high": client_high,
+        "t": test and test.t,
+        "p": test and test.p,
+        "p_holm": cell.p_holm,
+        "p_wilcoxon": test and test.p_wilcoxon,
+        "p_client": test and test.p_cluster,
+        "p_client_holm": cell.p_client_holm,
+        "reason": "; ".join(test.reasons) if test else None,
+    }

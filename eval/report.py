@@ -11,16 +11,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO
 
+from eval.asides import aside_pieces
 from eval.cases import Case
-from eval.claims import claims
 from eval.evaluation import Evaluation, load
-from eval.folder import DEMONSTRATION, USE, aside_grids, write_tables
-from eval.grid import Grid, to_html
+from eval.folder import USE, Piece, pieces, write_tables
+from eval.grid import to_html
+from eval.lexicon import Lexicon
 from eval.plots import plots
-from eval.present import as_grid
 from eval.reader import for_script, index, pack
 from eval.scores import Score
-from eval.tables import tables
+from eval.tables import DEMONSTRATION, tables, variant_tables
+from eval.tokens import open_tokenizer
 from eval.tuning import tuning_grids
 from magnet.errors import UsageError
 from magnet.session import Session
@@ -29,7 +30,11 @@ PAGE = "report.html"
 
 
 def write_report(
-    runs: Sequence[Path], out: Path | None = None, judge_models: Mapping[str, str] | None = None
+    runs: Sequence[Path],
+    out: Path | None = None,
+    judge_models: Mapping[str, str] | None = None,
+    labels: Sequence[str] = (),
+    tokenizer: str | None = None,
 ) -> Path:
     """Writes tables and page of one or several runs.
 
@@ -37,16 +42,19 @@ def write_report(
         runs: run directories, judged or not.
         out: the folder; ``report`` in the first run unless given.
         judge_models: model by judge, where it is not in the runs' provenance.
+        labels: what to call each run; its study's name unless given.
+        tokenizer: of table 2, see ``eval.tokens.open_tokenizer``.
 
     Returns:
         The folder: ``report.html``, ``tables.md``, ``tables.csv``, ``tables/``, ``NOTES.md``.
 
     Raises:
-        UsageError: one is no run directory, or holds a damaged file.
+        UsageError: one is not a run directory, or holds a damaged file.
     """
     if not runs:
         raise UsageError("report: name a run directory")
     folder = out or runs[0] / "report"
+    lexicon = Lexicon(open_tokenizer(tokenizer))
     with tempfile.TemporaryFile() as packed:
         order: dict[str, int] = {}
 
@@ -55,12 +63,13 @@ def write_report(
             text = pack(session, scores)
             line = f'<script type="application/json" id="s{order[case.key]}">"{text}"</script>\n'
             packed.write(line.encode())
+            lexicon.add(case.key, (message.message for message in session.history))
 
-        evaluations = load(runs, judge_models, keep)
+        evaluations = load(runs, judge_models, keep, labels)
         folder.mkdir(parents=True, exist_ok=True)
-        page = _Page(evaluations, order)
-        page.asides += tuning_grids(runs)
-        write_tables(folder, page.tables, page.asides, page.demonstration)
+        page = _Page(evaluations, lexicon, order)
+        page.asides += [Piece("fine-tuning", grid) for grid in tuning_grids(runs)]
+        write_tables(folder, [*page.results, *page.asides], page.tables, page.demonstration)
         _write_page(folder / PAGE, page.parts(), packed)
     return folder
 
@@ -70,17 +79,20 @@ class _Page:
 
     Args:
         evaluations: the comparisons.
+        lexicon: the sessions' words.
         order: number of each session's block.
     """
 
-    def __init__(self, evaluations: Sequence[Evaluation], order: Mapping[str, int]) -> None:
+    def __init__(
+        self, evaluations: Sequence[Evaluation], lexicon: Lexicon, order: Mapping[str, int]
+    ) -> None:
         self.evaluations, self.order = evaluations, order
         self.tables = [table for one in evaluations for table in tables(one)]
-        self.asides: list[Grid] = []
-        for one in evaluations:
-            self.asides += aside_grids(one, [(judge, claims(one, judge)) for judge in one.judges])
+        self.tables += variant_tables(evaluations)
+        self.results = list(pieces(self.tables))
+        self.asides = [piece for one in evaluations for piece in aside_pieces(one, lexicon)]
         self.demonstration = any(
-            one.setting.demonstration(judge) for one in evaluations for judge in one.judges
+            one.conditions.demonstration(judge) for one in evaluations for judge in one.judges
         )
 
     def parts(self) -> dict[str, str]:
@@ -90,8 +102,8 @@ class _Page:
             "use": html.escape(USE),
             "demonstration": self._demonstration(),
             "facts": "".join(map(_facts, self.evaluations)),
-            "asides": "".join(map(to_html, self.asides)),
-            "tables": "".join(to_html(as_grid(table)) for table in self.tables),
+            "asides": "".join(map(_piece, self.asides)),
+            "tables": "".join(map(_piece, self.results)),
             "plots": "".join(_heading(one) + _grid(plots(one)) for one in self.evaluations),
             "index": for_script(index(self.evaluations) | {"blocks": self.order}),
         }
@@ -105,6 +117,13 @@ def style() -> str:
     return (files("eval") / "page.css").read_text(encoding="utf-8")
 
 
+def _piece(piece: Piece) -> str:
+    if piece.opened:
+        return to_html(piece.grid)
+    title = html.escape(piece.grid.title)
+    return f"<details><summary>{title}</summary>{to_html(piece.grid)}</details>"
+
+
 def _heading(evaluation: Evaluation) -> str:
     return f"<h3>{html.escape(evaluation.name)}</h3>" if evaluation.name else ""
 
@@ -116,7 +135,7 @@ def _grid(charts: str) -> str:
 def _facts(evaluation: Evaluation) -> str:
     left = evaluation.planned - len(evaluation.cases)
     sessions = f"{len(evaluation.cases)} finished" + (f", {left} unfinished" if left > 0 else "")
-    rows = [("Sessions", sessions), *evaluation.setting.facts(j for j in evaluation.judges if j)]
+    rows = [("Sessions", sessions), *evaluation.conditions.facts(j for j in evaluation.judges if j)]
     lines = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in rows)
     return f"{_heading(evaluation)}<dl>{lines}</dl>"
 

@@ -29,6 +29,8 @@ class Score:
         expected: probability-weighted value, where log-probabilities were asked for and given.
         reason: the judge's explanation, "" where it gave none.
         raw: the judge's words where no value could be read.
+        judge_id: what makes it this judge: hash of model, settings and prompts. Judges of one name
+            with different ones are different judges; "" where it is not known.
         key: hash of all that decides the answer (what was shown, judge, prompt, settings,
             repeat): a question whose key is known is not asked again.
     """
@@ -46,6 +48,7 @@ class Score:
     expected: float | None = None
     reason: str = ""
     raw: str | None = None
+    judge_id: str = ""
     key: str = ""
 
 
@@ -55,15 +58,15 @@ _FIELDS = frozenset(field.name for field in fields(Score))
 def load_scores(run: Path) -> list[Score]:
     """The scores of a run directory, in the order of their first writing.
 
-    A later line replaces an earlier one of the same dialogue, judge, scale, item and repeat. A
-    torn last line is left out; a run that nobody judged has none.
+    A later line replaces an earlier one of the same dialogue, judge (name and ``judge_id``), scale,
+    item and repeat. A torn last line is left out; a run that nobody judged has none.
 
     Raises:
         UsageError: a line before the last is damaged.
     """
     path = run / FILE
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-    scores: dict[tuple[str, str, str, str, int], Score] = {}
+    scores: dict[tuple[str, str, str, str, str, int], Score] = {}
     for number, line in enumerate(lines, 1):
         try:
             record = orjson.loads(line)
@@ -75,6 +78,7 @@ def load_scores(run: Path) -> list[Score]:
                 f"{path}, line {number}: not a score: {error}",
                 "Delete the line to have the item judged again.",
             ) from None
-        key = (score.dialogue, score.judge, score.scale, score.item, score.repeat)
+        judge = (score.judge, score.judge_id)
+        key = (score.dialogue, *judge, score.scale, score.item, score.repeat)
         scores[key] = score
     return list(scores.values())

@@ -206,15 +206,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else float(next(corrected)) for p in p_values]
 
 
-def stars(p: float | None) -> str:
-    """The mark of a p-value.
-
-    >>> [stars(p) for p in (0.0009, 0.009, 0.04, 0.05, None)]
-    ['***', '**', '*', '', '']
-    """
-    return "" if p is None else "*" * sum(p < bound for bound in (0.05, 0.01, 0.001))
-
-
 def finite(number: Any) -> float | None:
     """A float; None for what is not a number or infinite."""
     return float(number) if math.isfinite(number) else None

@@ -1,32 +1,98 @@
-"""Claims and judges' report cards as rows of text."""
+"""Claims, diversity, comparability and judges' report cards as rows of text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from eval.claims import Claim
+from eval.conditions import Part
 from eval.grid import Grid
+from eval.lexicon import FIGURES, Diversity
+from eval.methods import label
 from eval.numbers import NONE, interval, number
 from eval.reliability import Agreement, ReportCard
+from eval.tables import DEMONSTRATION
+from eval.verdicts import Finding
+
+_PARTS: Mapping[Part, str] = {
+    "sessions": "sessions (tables 2, 3, 5, 9, 11)",
+    "tuned": "fine-tuned counselors (tables 4, 10)",
+    "qwen": "the Qwen backbone (table 8)",
+}
 
 
-def claims_grid(claims: Sequence[Claim], judge: str, part: str) -> Grid:
-    """The paper's claims beside what was observed."""
-    where = ", ".join(w for w in (f"judge {judge}" * bool(judge), f"run {part}" * bool(part)) if w)
-    rows = [
-        [
-            claim.text,
-            f"not comparable: {'; '.join(claim.differences)}" if claim.differences else "yes",
-            f"{number(claim.paper, 1, signed=claim.excess)}%",
-            NONE if claim.observed is None else f"{number(claim.observed, 1, claim.excess)}%",
-            interval(claim.interval, 1),
-            str(claim.pairs),
-        ]
-        for claim in claims
+def claims_grid(
+    claims: Sequence[Claim],
+    differences: Mapping[Part, Sequence[str]],
+    demonstration: bool,
+    where: str,
+) -> Grid:
+    """The paper's claims, each with its parts and what was decided.
+
+    Args:
+        claims: decided.
+        differences: how these runs differ from the paper's, by part of its results.
+        demonstration: whether the judge is the embedded model.
+        where: judge and run.
+    """
+    rows = []
+    for claim in claims:
+        for count, finding in enumerate(claim.findings):
+            text = f"{claim.text} ({claim.source})" if count == 0 else ""
+            rows.append([text, claim.verdict if count == 0 else "", *_finding(finding)])
+    notes = [
+        f"Comparable with the paper's {_PARTS[part]}."
+        if not found
+        else f"Not comparable with the paper's {_PARTS[part]}: {'; '.join(found)}."
+        for part, found in differences.items()
     ]
-    columns = ["Claim", "Comparable", "Paper", "Observed", "95% interval", "Seeds"]
-    return Grid(f"The paper's claims{f' ({where})' if where else ''}", columns, rows, words=2)
+    notes.append(
+        "Held: the whole 95% interval (over clients) agrees with the claim; not held: all of it "
+        "contradicts it; else undecidable. A claim of several parts is held where each is."
+    )
+    if demonstration:
+        notes.insert(0, DEMONSTRATION)
+    heads = ["Claim", "Verdict", "Row", "Over", "Measure", "Part", "Paper", "Observed"]
+    heads += ["95% interval", "Seeds"]
+    return Grid(f"The paper's claims{where}", heads, rows, notes, words=7)
 
 
-def cards_grid(cards: Sequence[ReportCard], agreement: Sequence[Agreement]) -> Grid:
+def _finding(finding: Finding) -> list[str]:
+    end = " %" if finding.percent else ""
+    shown = number(finding.observed, finding.places, signed=True)
+    return [
+        finding.row,
+        finding.over or NONE,
+        finding.what,
+        f"{finding.verdict}: {finding.why}" if finding.why else finding.verdict,
+        finding.claimed,
+        NONE if finding.observed is None else f"{shown}{end}",
+        interval(finding.interval, finding.places),
+        str(finding.pairs),
+    ]
+
+
+def diversity_grid(
+    rows: Sequence[Diversity], title: str, tokenizer: str, vocabulary: int, where: str
+) -> Grid:
+    """Table 2, or the same with words kept apart."""
+    lines = [
+        [label(row.method), str(row.sessions), *(number(row.figures[f], 4) for f in FIGURES)]
+        for row in rows
+    ]
+    notes = [f"Pooled over the sessions of a method. Tokenizer {tokenizer}, V = {vocabulary:,}."]
+    if tokenizer == "words":
+        notes.append(
+            "The paper's tokenizer is Llama-3's: pip install 'magnet-sessions[eval]' for numbers "
+            "that can be laid beside its own."
+        )
+    if len({row.sessions for row in rows}) > 1:
+        notes.append(
+            "The numbers of sessions differ, and these figures fall with the amount of text: "
+            "`magnet diversity` compares at equal numbers."
+        )
+    return Grid(f"{title}{where}", ["Method", "Sessions", *FIGURES.values()], lines, notes)
+
+
+def cards_grid(cards: Sequence[ReportCard], agreement: Sequence[Agreement], where: str) -> Grid:
     """Judges' report cards, with the agreement of all judges on each scale."""
     alphas = {one.scale: one for one in agreement}
     rows = [
@@ -48,7 +114,7 @@ def cards_grid(cards: Sequence[ReportCard], agreement: Sequence[Agreement]) -> G
             without.setdefault(one.reason, []).append(one.scale)
     reasons = [f"No α of {', '.join(scales)}: {why}." for why, scales in without.items()]
     return Grid(
-        "Judges",
+        f"Judges{where}",
         ["Judge, scale", "Scores", "Invalid", "Invalid %", "Repeated", "Variance", "α", "Shared"],
         rows,
         [

@@ -133,11 +133,23 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Folder. Default: report in the first run.")
     ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", help="What to call a run, once each, in their order. Else: its study."
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Of table 2; see magnet diversity.", show_default=False)
+    ] = None,
 ) -> None:
-    """Write tables and a page to read the sessions in: Markdown, LaTeX, CSV, HTML."""
+    """Write tables and a page to read the sessions in: Markdown, LaTeX, CSV, HTML.
+
+    Runs that hold the same method under different labels are compared as variants of it.
+    """
     from eval.report import PAGE, write_report
 
-    folder = write_report(runs, out)
+    folder = write_report(runs, out, labels=labels or (), tokenizer=tokenizer)
     typer.echo(f"Tables: {folder / 'tables.md'}")
     typer.echo(f"Open in a browser: {folder / PAGE}")
 

@@ -118,7 +118,7 @@ class RunDirectory:
             ) from None
 
     def note_judges(self, judges: dict[str, Any]) -> None:
-        """Adds judges' models, by judge, to the provenance."""
+        """Adds judges, by ``Score.judge_id``, to the provenance."""
         path = self.path / "provenance.json"
         whole = orjson.loads(path.read_bytes())
         known = whole.get("judges", {})

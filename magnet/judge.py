@@ -24,8 +24,8 @@ from programs import AgentError, Judge
 
 
 def models_of(panel: Sequence[Panelist]) -> dict[str, Any]:
-    """The judges' models as the provenance keeps them."""
-    return {p.name: p.spec.model_dump(mode="json", exclude_none=True) for p in panel}
+    """The judges as the provenance keeps them, by ``Score.judge_id``."""
+    return {panelist.id: panelist.facts for panelist in panel}
 
 
 def make_panel(study: Study, meter: Meter) -> list[Panelist]:
@@ -38,11 +38,11 @@ def make_panel(study: Study, meter: Meter) -> list[Panelist]:
     artefacts = [load_artefact(source) for source in study.tuned]
     for name, spec in study.judge_specs().items():
         resolved = resolve(spec, study.judge_table(name))
-        program = Judge(study.prompts, study.faithful, tuple(study.scales), study.expected)
+        program = Judge(study.prompts, study.faithful, expected=study.expected)
         for artefact in artefacts:
             artefact.apply(list(program.agents.values()))
         program.set_lm(make_lm(resolved, "judge", meter))
-        panel.append(Panelist(name, program, resolved))
+        panel.append(Panelist(name, program, resolved, study.prompts))
     return panel
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import dspy
 from dspy.utils.exceptions import LMError
 
-from eval.folder import DEMONSTRATION
+from eval.tables import DEMONSTRATION
 from magnet.errors import UsageError
 from magnet.lm import Budget, Meter
 from magnet.lm.sync import run_sync

@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = {"sessions": 6, "exchanges": 2, "lm.default.price": "{input = 0.5, output = 1.5}"}
 
 
-def play(out: Path, methods: Sequence[str], **settings: Any) -> Path:
+def play(out: Path, methods: Sequence[str], model: str = "fake-model", **settings: Any) -> Path:
     """Runs the demo study against a fake server in a process of its own."""
-    with serving(FakeServer(record=False)) as server:
+    with serving(FakeServer(record=False, models=(model,))) as server:
         given = {"lm.default.url": repr(server.url), "methods": json.dumps(list(methods))}
         given |= SETTINGS | settings
         pairs = [part for k, v in given.items() for part in ("--set", f"{k}={v}")]

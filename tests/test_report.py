@@ -97,7 +97,9 @@ def test_the_page_holds_tables_plots_and_every_session(page, run):
     parsed = Parsed(page.read_text(encoding="utf-8"))
     index = json.loads(parsed.scripts["index"])
     assert len(index["sessions"]) == 18
-    assert "Table 2. CTRS by method" in parsed.text
+    assert "Table 3. Methods: CTRS, PANAS, WAI" in parsed.text
+    assert "Table 9. Methods: CTRS, PANAS, WAI, mean and SD" in parsed.text
+    assert "Table 2. Diversity" in parsed.text
     assert "never clinical use" in parsed.text
     assert "Demonstration only" not in parsed.text
     assert sum(tag == "svg" for tag, _ in parsed.tags) >= 10
@@ -146,7 +148,9 @@ def test_json_in_a_script_cannot_end_it():
 def test_the_embedded_judge_is_called_a_demonstration_on_page_and_tables(run, tmp_path):
     folder = write_report([run], tmp_path, {"gpt-4o-mini": "smollm2-135m-instruct"})
     assert "Demonstration only" in Parsed((folder / PAGE).read_text()).text
-    for path in (folder / "tables").glob("*.md"):
+    rated = [p for p in (folder / "tables").glob("*.md") if p.stem[:8] in ("table03-", "claims")]
+    assert len(rated) == 3
+    for path in rated:
         assert "Demonstration only" in path.read_text()
 
 

@@ -9,7 +9,7 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
 from eval.reliability import agreements, report_cards
-from eval.statistics import holm, paired, stars
+from eval.statistics import holm, paired
 from tests.test_scales import score
 
 SEEDS = [f"c{n // 3}-{n % 3}" for n in range(30)]
@@ -123,11 +123,6 @@ def test_holm_is_statsmodels_over_those_that_are_there():
     assert found[0] == pytest.approx(0.03)
     assert holm([None]) == [None]
     assert holm([]) == []
-
-
-def test_stars():
-    marks = {0.0005: "***", 0.001: "**", 0.01: "*", 0.049: "*", 0.05: "", None: ""}
-    assert {p: stars(p) for p in marks} == marks
 
 
 def test_the_report_card_counts_what_is_invalid_and_how_repeats_vary():

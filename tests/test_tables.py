@@ -1,36 +1,80 @@
-"""Tables of a small run: numbers, missing scores, stars, the files."""
+"""Tables of small runs: against an independent computation, missing scores, judges, files."""
 
 import csv
 import io
+import json
 import math
 import re
 import shutil
 from dataclasses import replace
-from statistics import fmean, stdev
+from pathlib import Path
 
+import pandas as pd
 import pytest
-from scipy import stats
 
-from eval import ctrs
-from eval.claims import claims
 from eval.evaluation import load
-from eval.folder import aside_grids, notes_text, to_csv, write_tables
+from eval.folder import to_csv
 from eval.grid import Grid, latex, markdown
 from eval.layouts import layouts
 from eval.numbers import number
-from eval.present import as_grid
-from eval.tables import Measure, Row, corrected, delta, fill, tables
+from eval.records import records
+from eval.report import write_report
+from eval.scores import Score
+from eval.tables import Cell, fill, margin, percent, tables
+from eval.tokens import Llama3
 from magnet.errors import UsageError
 from magnet.journal import read_sessions
-from tests import fake_run
+from programs import METHODS
+from tests import fake_run, independent
 
-METHODS = ["magnet", "magnet-c", "psych8k", "cactus", "tuned-magnet", "tuned-psych8k"]
+LABELS = {
+    "magnet": "MAGneT",
+    "magnet-c": "MAGneT-C",
+    "magnet-t": "MAGneT-T",
+    "magnet-c-t": "MAGneT-C-T",
+    "psych8k": "Psych8k",
+    "cactus": "CACTUS",
+    "tuned-magnet": "fine-tuned MAGneT",
+    "tuned-psych8k": "fine-tuned Psych8k",
+    "tuned-cactus": "fine-tuned CACTUS",
+}
+
+
+def judge(run: Path) -> None:
+    """Made-up scores of all scales, asked twice, some unreadable: both times, or once."""
+    scores = fake_run.judge(run, judges=["gpt-4o"], repeats=2)
+
+    def lost(score: Score) -> bool:
+        if score.scale == "panas_before" or int(score.dialogue[-4:]) % 5:
+            return False
+        both = {"understanding", "wai4", "Interested"}
+        return score.item in both or (score.item == "focus" and score.repeat == 0)
+
+    fake_run.write(run, [replace(s, value=None, raw="no idea") if lost(s) else s for s in scores])
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    return fake_run.judged(folder, METHODS, sessions=12, exchanges=1)
+    folder = tmp_path_factory.mktemp("runs") / "llama"
+    fake_run.play(folder, list(METHODS), sessions=12, exchanges=1)
+    judge(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "qwen"
+    methods = ["magnet", "psych8k", "cactus"]
+    fake_run.play(
+        folder, methods, "Qwen2.5-7B-Instruct", sessions=12, exchanges=1, seed=3, name="'qwen'"
+    )
+    judge(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(played, qwen, tmp_path_factory):
+    return write_report([played, qwen], tmp_path_factory.mktemp("report"), tokenizer="llama3")
 
 
 @pytest.fixture
@@ -38,73 +82,124 @@ def run(played, tmp_path):
     return shutil.copytree(played, tmp_path / "run")
 
 
-def table(evaluation, number):
-    layout = next(one for one in layouts() if one.number == number)
-    return fill(layout, evaluation, evaluation.judges[0])
+def table(evaluation, number=3, judge=None):
+    layout = next(one for one in layouts(number == 8) if one.number == number)
+    return fill(layout, evaluation, judge or evaluation.judges[0])
 
 
-def test_means_and_comparisons_are_those_of_the_scores(run):
-    (evaluation,) = load([run])
-    second = table(evaluation, 2)
-    values = {
-        (v.method, v.seed_id): v.value
-        for v in ctrs.subscales(fake_run.judge(run))
-        if v.measure == "general"
-    }
-    seeds = sorted({seed for _, seed in values})
-    columns = {m: [values[m, s] for s in seeds] for m in ("magnet", "psych8k", "cactus")}
-    rows = {r.method: r for r in second.rows if r.measure.name == "general"}
-    for method, column in columns.items():
-        assert rows[method].mean == pytest.approx(fmean(column))
-        assert rows[method].sd == pytest.approx(stdev(column))
-        assert (rows[method].n, rows[method].missing) == (12, 0)
-    best = max(("psych8k", "cactus"), key=lambda m: fmean(columns[m]))
-    ours = rows["magnet"]
-    assert ours.reference == best
-    assert ours.delta == pytest.approx(100 * (fmean(columns["magnet"]) / fmean(columns[best]) - 1))
-    assert ours.difference.p == pytest.approx(
-        stats.ttest_rel(columns["magnet"], columns[best]).pvalue
+@pytest.mark.parametrize("numbered", independent.TABLES)
+def test_every_cell_is_that_of_an_independent_computation(numbered, played, qwen, report):
+    _, rows, main = independent.TABLES[numbered]
+    run = qwen if numbered == 8 else played
+    ours = pd.read_csv(report / "tables.csv", dtype=str, keep_default_na=False)
+    ours = ours[ours.table == str(numbered)]
+    theirs = independent.result_table(run, rows, main)
+    assert len(ours) == len(theirs) == 15 * len(rows)
+    key = ["scale", "measure", "attitude", "method"]
+    both = ours.merge(theirs, on=key, suffixes=("", "_check"), validate="one_to_one")
+    assert len(both) == len(theirs)
+    for name in ("mean", "sd", "n", "missing"):
+        assert both[name].astype(float).to_numpy() == pytest.approx(
+            both[f"{name}_check"].astype(float).to_numpy()
+        ), name
+    assert list(both.mark) == list(both.mark_check)
+    chosen = both[both.method == main]
+    assert list(chosen.delta_near_zero == "True") == list(chosen.near)
+    shown = pd.to_numeric(chosen.delta_percent)
+    assert shown.isna().tolist() == chosen.delta.isna().tolist()
+    assert shown.dropna().to_numpy() == pytest.approx(
+        chosen.delta.dropna().astype(float).to_numpy()
     )
-    assert rows[best].reference is None
+    assert (theirs.missing > 0).any()
+    assert {"", "*"} == set(theirs.mark)
 
 
-def test_delta_and_stars_by_hand():
-    assert delta(3.3, 3.0) == pytest.approx(10)
-    assert delta(-0.5, -1.0) == pytest.approx(50)
-    assert delta(1.0, 0.0) is None
-    measure = Measure("General", "ctrs", "general")
-    base = Row(measure, "magnet", 1.0, 1.0, 9, 0)
+@pytest.mark.parametrize("numbered", independent.TABLES)
+def test_the_printed_table_has_the_papers_rows_and_columns(numbered, played, qwen, report):
+    spread, rows, main = independent.TABLES[numbered]
+    cells = independent.result_table(qwen if numbered == 8 else played, rows, main)
+    for shown_as, with_sd in ((numbered, False), (spread, True)):
+        if shown_as is None:
+            continue
+        [path] = [
+            p
+            for p in (report / "tables").glob(f"table{shown_as:02d}-*.md")
+            if "tests" not in p.name
+            and ("qwen" in p.stem) == (numbered == 8)
+            and (numbered == 8 or p.stem.endswith("demo"))
+        ]
+        lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
+        printed = [[c.strip() for c in line.strip("|").split("|")] for line in lines[2:]]
+        assert [line[0] for line in printed] == [*map(LABELS.get, rows), "δ %"]
+        for line, row in zip(printed, rows, strict=False):
+            for shown, cell in zip(line[1:], cells[cells.method == row].itertuples(), strict=True):
+                mean, star, _, sd = re.fullmatch(_CELL, shown.replace("−", "-")).groups()
+                # two digits after the point, whichever way a tie is rounded
+                assert float(mean) == pytest.approx(cell.mean, abs=0.005001)
+                assert bool(star) == bool(cell.mark)
+                assert with_sd is (sd is not None)
+                assert sd is None or float(sd) == pytest.approx(cell.sd, abs=0.005001)
+        for shown, cell in zip(
+            printed[-1][1:], cells[cells.method == main].itertuples(), strict=True
+        ):
+            if cell.near:
+                assert shown == "≈0"
+            else:
+                assert shown[0] in "+−0"
+                assert float(shown.replace("−", "-")) == pytest.approx(cell.delta, abs=0.05001)
 
-    def compared(p):
-        from eval.statistics import Paired
 
-        return replace(base, difference=Paired(9, 0, 9, p=p))
-
-    # Holm of four: 0.0002 x 4 = 0.0008, 0.003 x 3 = 0.009, 0.02 x 2 = 0.04, 0.2 x 1
-    rows = corrected([compared(p) for p in (0.02, 0.0002, 0.2, 0.003)])
-    assert [row.stars for row in rows] == ["*", "***", "", "**"]
-    assert rows[0].p == pytest.approx(0.04)
+_CELL = r"(-?\d+\.\d\d)(\\\*)?( ± (\d+\.\d\d))?"
 
 
-def test_which_tables_there_are(run):
+@pytest.mark.parametrize("notebook", [True, False])
+def test_table_2_is_that_of_an_independent_count(notebook, played, report):
+    tokenizer = Llama3()
+    theirs = independent.diversity(
+        played, lambda text: tokenizer.encode([text])[0].tolist(), tokenizer.vocabulary, notebook
+    )
+    name = "table02-diversity-demo.csv" if notebook else "diversity-words-apart-demo.csv"
+    ours = pd.read_csv(report / "tables" / name).set_index("method")
+    assert set(ours.index) == set(theirs.index) == set(METHODS)
+    for figure in theirs.columns:
+        assert ours.loc[theirs.index, figure].to_numpy() == pytest.approx(theirs[figure].to_numpy())
+
+
+def test_a_margin_is_positive_where_magnet_is_better():
+    assert percent(3.3, 3.0) == pytest.approx(10)
+    assert percent(-0.5, -1.0) == pytest.approx(50)
+    assert percent(-0.9, -0.6, lower=True) == pytest.approx(50)
+    lower = next(m for m in _measures() if m.lower)
+
+    def cells(**means):
+        return [Cell(lower, method, mean, None, 9, 0) for method, mean in means.items()]
+
+    found = margin(lower, cells(magnet=-0.9, psych8k=-0.6, cactus=-0.3), "magnet")
+    assert (found.over, found.near_zero) == ("psych8k", False)
+    assert found.percent == pytest.approx(50)
+    near = margin(lower, cells(magnet=-0.9, psych8k=-0.1, cactus=0.3), "magnet")
+    assert (near.over, near.percent, near.near_zero) == ("psych8k", None, True)
+    alone = margin(lower, cells(magnet=-0.9), "magnet")
+    assert (alone.over, alone.percent, alone.near_zero) == (None, None, False)
+
+
+def _measures():
+    from eval.layouts import MEASURES
+
+    return MEASURES
+
+
+def test_a_method_of_ones_own_is_a_further_row_of_tables_3_and_9(run, tmp_path):
+    for file in (run / "sessions").iterdir():
+        file.write_bytes(file.read_bytes().replace(b'"method": "magnet-c"', b'"method": "mine"'))
     (evaluation,) = load([run])
-    found = tables(evaluation)
-    assert [t.layout.number for t in found] == [2, 3, 4, 5, 8, 9, 10, 11]
-    fifth = {row.method for row in table(evaluation, 5).rows if row.reference == "magnet"}
-    assert fifth == {"magnet-c"}
-    eleventh = [row for row in table(evaluation, 11).rows if row.reference]
-    lower = next(row for row in eleventh if row.measure.name == "negative")
-    shifts = [
-        r.mean
-        for r in table(evaluation, 11).rows
-        if r.measure == lower.measure and r.method in ("psych8k", "cactus")
-    ]
-    assert lower.mean - lower.difference.mean == pytest.approx(min(shifts))
+    assert table(evaluation).rows == ["psych8k", "cactus", "mine", "magnet"]
+    assert "mine" not in table(evaluation, 5).rows
 
 
 def test_missing_scores_stay_missing_and_are_counted(run):
-    scores = fake_run.judge(run)
-    first = next(s for s in scores if s.method == "magnet" and s.scale == "ctrs")
+    scores = fake_run.judge(run, judges=["gpt-4o"])
+    first = next(s for s in scores if s.method == "magnet" and s.item == "understanding")
     gone = next(s for s in scores if s.method == "magnet" and s.dialogue != first.dialogue)
     kept = [
         replace(s, value=None, raw="no idea") if s == first else s
@@ -113,45 +208,56 @@ def test_missing_scores_stay_missing_and_are_counted(run):
     ]
     fake_run.write(run, kept)
     (evaluation,) = load([run])
-    second = table(evaluation, 2)
-    rows = {(r.measure.name, r.method): r for r in second.rows}
-    assert (rows["general", "magnet"].n, rows["general", "magnet"].missing) == (10, 2)
-    assert (rows["cbt", "magnet"].n, rows["cbt", "magnet"].missing) == (11, 1)
-    assert rows["general", "magnet"].difference.dropped == 2
-    assert "(n 10, 2 missing)" in markdown(as_grid(table(evaluation, 8)))
+    cells = {(c.measure.name, c.method): c for c in table(evaluation).cells}
+    assert (cells["understanding", "magnet"].n, cells["understanding", "magnet"].missing) == (10, 2)
+    assert (cells["focus", "magnet"].n, cells["focus", "magnet"].missing) == (11, 1)
+    assert cells["understanding", "psych8k"].test.dropped == 2
+    assert any("MAGneT, CTRS understanding: 2" in note for note in table(evaluation).notes)
 
 
-def test_without_scores_the_tables_are_empty_and_say_so(run):
+def test_without_scores_the_tables_are_empty_and_say_so(run, tmp_path):
     (run / "scores.jsonl").unlink()
     (evaluation,) = load([run])
-    second = table(evaluation, 2)
-    assert {(row.mean, row.n, row.missing) for row in second.rows} == {(None, 0, 12)}
-    text = markdown(as_grid(second))
+    assert {
+        (c.mean, c.n, c.missing) for c in table(evaluation).cells if c.measure.attitude is None
+    } == {(None, 0, 12)}
+    text = (write_report([run], tmp_path / "r", tokenizer="words") / "tables.md").read_text()
     assert "No scores" in text
-    assert "| – | – | 0 | 12 |" in text
-    assert all(claim.observed is None for claim in claims(evaluation, ""))
+    assert "| MAGneT | – | – |" in text
 
 
-def test_claims_are_not_comparable_with_other_models_or_judges(run):
-    fake_run.judge(run, judges=["somebody"])
+def test_judges_of_one_name_and_different_models_are_not_merged(run, tmp_path):
+    strict, mild = ({"name": "j", "model": m, "temperature": 0.0} for m in ("gpt-4o", "other"))
+    path = run / "provenance.json"
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"judges": {"a1": strict, "b2": mild}})
+    )
+    scores = [replace(s, judge="j") for s in fake_run.judge(run)]
+    fake_run.write(
+        run,
+        [replace(s, judge_id="a1") for s in scores]
+        + [replace(s, judge_id="b2", value=s.value and s.value - 1) for s in scores],
+    )
     (evaluation,) = load([run])
-    general, _, tuned, experts = claims(evaluation, "somebody")
-    assert general.pairs == 12
-    low, high = general.interval
-    assert low < general.observed < high
-    assert any("played by fake-model" in why for why in general.differences)
-    assert any("judged by somebody" in why for why in general.differences)
-    assert tuned.observed is not None
-    assert (experts.observed, experts.paper) == (None, 77.2)
-    text = "".join(map(markdown, aside_grids(evaluation, [("somebody", [general, experts])])))
-    assert text.count("not comparable") == 2
-    llama = {"model": "meta-llama/Meta-Llama-3-8B-Instruct", "url": "http://x"}
-    for role in evaluation.setting.provenances[0]["models"]:
-        evaluation.setting.provenances[0]["models"][role] = llama
-    assert evaluation.setting.differences("gpt-4o-mini-2024-07-18", tuned=True) == []
-    for other in ("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen2.5-7B-Instruct"):
-        evaluation.setting.provenances[0]["models"]["client"] = llama | {"model": other}
-        assert evaluation.setting.differences("gpt-4o-mini")
+    assert evaluation.judges == ["j (gpt-4o)", "j (other)"]
+    first, second = (table(evaluation, judge=j).cells[0].mean for j in evaluation.judges)
+    assert first != second
+    assert [evaluation.conditions.judge_model(j) for j in evaluation.judges] == ["gpt-4o", "other"]
+
+
+def test_a_demonstration_in_the_second_run_keeps_its_banner(run, tmp_path):
+    other = shutil.copytree(run, tmp_path / "other")
+    for folder, model in ((run, "gpt-4o"), (other, "smollm2-135m-instruct")):
+        path = folder / "provenance.json"
+        whole = json.loads(path.read_text()) | {"judges": {"judge": {"model": model}}}
+        path.write_text(json.dumps(whole))
+        fake_run.judge(folder, judges=["judge"])
+    evaluations = load([run, other], named=["real", "demo"])
+    judges = [one.judges for one in evaluations]
+    assert judges == [["judge (gpt-4o)"], ["judge (smollm2-135m-instruct)"]]
+    notes = [table(one).notes for one in evaluations]
+    assert not any("Demonstration" in note for note in notes[0])
+    assert "Demonstration only" in notes[1][0]
 
 
 def test_the_embedded_judge_is_called_a_demonstration(run):
@@ -159,54 +265,47 @@ def test_the_embedded_judge_is_called_a_demonstration(run):
         name = "small" if judge_models else "smollm2-135m-instruct"
         fake_run.judge(run, judges=[name])
         (evaluation,) = load([run], judge_models)
-        assert "Demonstration only" in table(evaluation, 2).notes[0]
-
-
-def test_runs_of_other_methods_are_one_comparison_and_repeated_ones_are_not(run, tmp_path):
-    other = fake_run.play(tmp_path / "run2", ["cactus"], sessions=12, exchanges=1, seed=5)
-    fake_run.judge(other)
-    apart = load([run, other])
-    assert [e.name for e in apart] == ["run", "run2"]
-    for file in (run / "sessions").iterdir():
-        if b'"method": "cactus"' in file.read_bytes():
-            file.unlink()
-    (together,) = load([run, other])
-    assert together.name == ""
-    second = table(together, 2)
-    assert {r.method: r.n for r in second.rows}["cactus"] == 12
-    assert len({case.key for case in together.cases}) == len(together.cases)
+        assert "Demonstration only" in table(evaluation).notes[0]
 
 
 def test_the_folder_has_every_table_in_three_formats(run, tmp_path):
+    out = write_report([run], tmp_path / "r", tokenizer="words")
+    names = {path.name for path in (out / "tables").iterdir()}
+    wanted = ["table02-diversity", "table03-methods", "table04-tuned", "table05-ablations"]
+    wanted += ["table09-methods-sd", "table10-tuned-sd", "table11-ablations-sd"]
+    assert {f"{name}.{kind}" for name in wanted for kind in ("md", "tex", "csv")} <= names
+    assert {f"table03-methods-tests.{kind}" for kind in ("md", "tex")} <= names
+    assert {f"claims.{kind}" for kind in ("md", "csv")} <= names
+    for path in out.rglob("*.*"):
+        if path.suffix != ".html":
+            text = path.read_text(encoding="utf-8")
+            assert not re.search(r"\bnan\b|\binf\b|None", text), path
+    rows = list(csv.DictReader(io.StringIO((out / "tables.csv").read_text())))
     (evaluation,) = load([run])
-    found = tables(evaluation)
-    asides = aside_grids(evaluation, [(j, claims(evaluation, j)) for j in evaluation.judges])
-    write_tables(tmp_path, found, asides, demo=True)
-    names = {path.name for path in (tmp_path / "tables").iterdir()}
-    assert {f"table02-ctrs.{kind}" for kind in ("md", "tex", "csv")} <= names
-    assert len(names) == 3 * len(found)
-    for path in tmp_path.rglob("*.*"):
-        assert not re.search(r"\bnan\b|\binf\b|None", path.read_text(encoding="utf-8")), path
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "tables.csv").read_text())))
-    assert len(rows) == sum(len(t.rows) for t in found)
-    ours = next(r for r in rows if r["method"] == "magnet")
-    assert math.isfinite(float(ours["p"]))
-    assert float(ours["client_low"]) < float(ours["client_high"])
-    assert "Demonstration only" in (tmp_path / "tables.md").read_text()
-    assert "not in this project's source" in " ".join(notes_text().split())
+    assert len(rows) == sum(len(records(t)) for t in tables(evaluation))
+    baseline = next(r for r in rows if r["method"] == "psych8k")
+    assert math.isfinite(float(baseline["p"]))
+    assert float(baseline["client_low"]) < float(baseline["client_high"])
+    assert "as captioned" in (out / "NOTES.md").read_text()
     assert to_csv([]) == ""
+    stale = out / "tables" / "table99-old.md"
+    stale.write_text("of an earlier report")
+    write_report([run], out, tokenizer="words")
+    assert not stale.exists()
 
 
 def test_text_is_escaped_in_every_format():
-    grid = Grid("A & B_1", ["x", "y"], [["<script>|50%", "1.0**"]], ["a\nb"])
+    grid = Grid("A & B_1", ["x", "y"], [["<script>|50%", "1.0*"]], ["a\nb"], groups=["δ<"])
     assert r"\<script>\|50%" in markdown(grid)
+    assert "| x | δ< y |" in markdown(grid)
     assert "A \\& B\\_1" in latex(grid, "t")
-    assert r"$<$script$>$|50\% & 1.0$^{**}$ \\" in latex(grid, "t")
+    assert r"$<$script$>$|50\% & 1.0$^{*}$ \\" in latex(grid, "t")
+    assert r"\multicolumn{1}{c}{$\delta$$<$}" in latex(grid, "t")
     assert number(-0.001) == "0.00"
     assert number(-1.5, 1) == "−1.5"
 
 
-def test_what_is_no_run_is_one_clear_error(tmp_path):
+def test_what_is_not_a_run_is_one_clear_error(tmp_path):
     with pytest.raises(UsageError, match="no run directory"):
         load([tmp_path])
 
