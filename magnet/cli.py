@@ -10,6 +10,15 @@ import typer
 from rich.console import Console
 
 from magnet.errors import UsageError
+from magnet.upstream import ARCHIVE
+
+_Repository = Annotated[
+    str,
+    typer.Argument(
+        help="Checkout, zip or URL of the authors' repository.",
+        show_default="their public archive, at a fixed commit",
+    ),
+]
 
 app = typer.Typer(
     add_completion=False,
@@ -236,7 +245,7 @@ def doctor(
 
 @prompts.command("import")
 def prompts_import(
-    source: Annotated[str, typer.Argument(help="Checkout, zip or URL of the authors' repository.")],
+    source: _Repository = ARCHIVE,
 ) -> None:
     """Install the paper's own prompts, for --prompts authors."""
     from prompts_frozen.authors import import_prompts
@@ -246,7 +255,7 @@ def prompts_import(
 
 @seeds.command("import")
 def seeds_import(
-    source: Annotated[str, typer.Argument(help="Checkout, zip or URL of the authors' repository.")],
+    source: _Repository = ARCHIVE,
 ) -> None:
     """Install the authors' 450 seeds (GPL-2.0), for seeds = "authors"."""
     from magnet.seeds import import_seeds
