@@ -161,6 +161,8 @@ def _evaluation(part: Sequence[_Run], named: bool, judge_models: Mapping[str, st
 
 def _planned(provenance: dict[str, Any]) -> int:
     study, seeds = provenance["study"], provenance["seeds"]
+    if adopted := provenance.get("adopted"):
+        return int(adopted["sessions"])
     return int(study.get("sessions") or seeds["entries"]) * len(study["methods"])
 
 
