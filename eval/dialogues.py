@@ -3,7 +3,9 @@
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ class Dialogue:
         messages: what was said, in order.
         session: the whole record, where the source is a run of this project.
         record: the source's record, where it is a file of other origin.
+        place: where in its source it stands: a file's path, or ``line 3``.
     """
 
     id: str
@@ -40,6 +43,12 @@ class Dialogue:
     messages: tuple[Message, ...]
     session: Session | None = None
     record: dict[str, Any] | None = None
+    place: str = ""
+
+    @property
+    def seed_known(self) -> bool:
+        """Whether its seed is known; where it is not, its name stands in for it."""
+        return self.seed_id != self.id
 
     @property
     def text(self) -> str:
@@ -65,6 +74,7 @@ def of_session(session: Session) -> Dialogue:
         intake_form=seed.intake_form,
         messages=tuple(session.history),
         session=session,
+        place=session.id,
     )
 
 
@@ -98,8 +108,8 @@ def _messages(turns: Any, where: str) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _of_record(record: Any, name: str, source: str) -> Dialogue:
-    where = f"{source}, {name}"
+def _of_record(record: Any, place: str, source: Path) -> Dialogue:
+    where, name = f"{source}, {place}", Path(place).stem
     if not isinstance(record, dict):
         raise UsageError(f"{where}: not a JSON object")
     turns = next((record[k] for k in _KEYS if isinstance(record.get(k), list)), None)
@@ -110,13 +120,14 @@ def _of_record(record: Any, name: str, source: str) -> Dialogue:
     client_id = hashlib.sha256(form.encode()).hexdigest()[:10] if form else name
     return Dialogue(
         id=name,
-        method=str(record.get("method") or Path(source).stem),
+        method=str(record.get("method") or source.stem),
         seed_id=str(record.get("seed_id") or (f"{client_id}-{attitude}" if form else name)),
         client_id=str(record.get("client_id") or client_id),
         attitude=attitude or str(record.get("attitude") or ""),
         intake_form=form,
         messages=_messages(turns, where),
         record=record,
+        place=place,
     )
 
 
@@ -129,12 +140,50 @@ def _numbered(name: str) -> tuple[str, int, str]:
     return (str(Path(name).parent), int(digits) if digits.isdecimal() else -1, stem)
 
 
-def load_dialogues(path: Path) -> Iterator[Dialogue]:
+def _hidden(name: str) -> str | None:
+    """The hidden folder that a file is in, or where it is a dot-file; None where it is neither.
+
+    Editors and file managers leave copies there that look like sessions.
+
+    >>> _hidden("data/.ipynb_checkpoints/session_1.json"), _hidden("data/._session_1.json")
+    ('data/.ipynb_checkpoints', 'data/.*')
+    >>> _hidden("data/session_1.json")
+    """
+    *folders, file = Path(name).parts
+    for at, folder in enumerate(folders, 1):
+        if folder.startswith(".") or folder == "__MACOSX":
+            return "/".join(folders[:at])
+    return "/".join([*folders, ".*"]) if file.startswith(".") else None
+
+
+def _shown(names: Iterable[str], say: Callable[[str], None]) -> list[str]:
+    """Session files in their order, without hidden ones; how many of these, and where, is said."""
+    json_files = [name for name in names if name.endswith(".json")]
+    skipped = Counter(place for name in json_files if (place := _hidden(name)))
+    if skipped:
+        places = ", ".join(f"{place} ({count})" for place, count in sorted(skipped.items()))
+        say(f"Hidden files were skipped: {skipped.total()}, in {places}")
+    return sorted((name for name in json_files if not _hidden(name)), key=_numbered)
+
+
+def session_files(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Names of a folder's session files from there, hidden ones left out.
+
+    Args:
+        folder: they may lie in folders inside it.
+        say: told in one line how many were left out, and where they are.
+    """
+    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*.json") if p.is_file())
+    return _shown(names, say)
+
+
+def load_dialogues(path: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[Dialogue]:
     """The dialogues of a source, one at a time.
 
     Args:
         path: a run directory; a folder or zip of session files (``dialogue`` or ``history``);
             one such file; or a JSONL file of chats (``messages`` or ``conversations``).
+        say: told of files that were skipped.
 
     Raises:
         UsageError: there is none, or a record is not a dialogue: by file and entry.
@@ -142,30 +191,35 @@ def load_dialogues(path: Path) -> Iterator[Dialogue]:
     if (path / "provenance.json").is_file():
         yield from (of_session(session) for session in read_sessions(path))
     elif path.is_dir():
-        files = sorted(path.rglob("*.json"), key=lambda p: _numbered(str(p)))
+        files = session_files(path, say)
         if not files:
             raise UsageError(f"{path} holds no session files (*.json) and is no run directory")
         for file in files:
-            yield _of_record(_parse(file.read_bytes(), str(file)), file.stem, str(path))
+            yield _of_record(_parse((path / file).read_bytes(), str(path / file)), file, path)
     elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [n for n in archive.namelist() if n.endswith(".json")]
-            for name in sorted(names, key=_numbered):
-                record = _parse(archive.read(name), f"{path}/{name}")
-                yield _of_record(record, Path(name).stem, str(path))
+        yield from _of_zip(path, say)
     elif path.suffix == ".jsonl" and path.is_file():
         with path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     name = f"line {number}"
-                    yield _of_record(_parse(line, f"{path}, {name}"), name, str(path))
+                    yield _of_record(_parse(line, f"{path}, {name}"), name, path)
     elif path.is_file():
-        yield _of_record(_parse(path.read_bytes(), str(path)), path.stem, str(path))
+        yield _of_record(_parse(path.read_bytes(), str(path)), path.name, path)
     else:
         raise UsageError(
             f"there is no {path}",
             "Give a run directory, a folder or zip of sessions, or a JSONL file of chats.",
         )
+
+
+def _of_zip(path: Path, say: Callable[[str], None]) -> Iterator[Dialogue]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in _shown(archive.namelist(), say):
+                yield _of_record(_parse(archive.read(name), f"{path}/{name}"), name, path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise UsageError(f"{path} cannot be unpacked: {error}") from None
 
 
 def _parse(raw: bytes, where: str) -> Any:

@@ -8,8 +8,10 @@ Xiaoyan Zhu, Minlie Huang. https://arxiv.org/abs/2202.13587
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 from eval.ngrams import NGrams, ngrams
@@ -18,29 +20,39 @@ from eval.tokens import Ids
 Fidelity = Literal["paper", "released"]
 Figures = dict[str, float | None]
 
-_PUNCTUATION = re.compile(r"[^\w\s]+")
+_PUNCTUATION = re.compile(r"(?:[^\w\s]|_)+")
+_NOTEBOOK = re.compile(r"[^0-9A-Za-z ]+")
 _SPACES = re.compile(r"\s\s+|[^\S ]")  # a space alone is as it should be
 
 
 def plain_text(messages: Iterable[str], fidelity: Fidelity = "paper") -> str:
     r"""What is tokenised of a session: its words, without labels and punctuation.
 
-    The released sessions settle three things: their notebook's counts come out only without role
-    labels, with typographic apostrophes removed like the others, and with runs of spaces (left
-    where a dash stood) made one.
+    The counts known of the notebook on the released sessions come out only without role labels
+    and with runs of spaces (left where a dash stood) made one.
 
     Args:
         messages: in order.
-        fidelity: ``paper`` puts a space between messages; ``released`` nothing, as the notebook
-            deletes newlines, so that the last word of a message and the first of the next fuse.
+        fidelity: ``paper`` keeps the letters of every script and puts a space between messages.
+            ``released`` deletes, as the notebook does, newlines and all else but 0-9, A-Z, a-z
+            and the space: accented letters go, and the last word of a message fuses with the
+            first of the next.
 
-    >>> plain_text(["Well - I don't.", "Why?"])
-    'Well I dont Why'
-    >>> plain_text(["Well - I don't.", "Why?"], "released")
-    'Well I dontWhy'
+    >>> plain_text(["Well - I don't.", "A café?"])
+    'Well I dont A café'
+    >>> plain_text(["Well - I don't.", "A café?"], "released")
+    'Well I dontA caf'
     """
-    text = _PUNCTUATION.sub("", "\n".join(messages)).replace("_", "")
-    return _SPACES.sub(" ", text.replace("\n", " " if fidelity == "paper" else ""))
+    text = "\n".join(messages)
+    kept = _NOTEBOOK.sub("", text) if fidelity == "released" else _PUNCTUATION.sub(_marks, text)
+    return _SPACES.sub(" ", kept)
+
+
+def _marks(removed: re.Match[str]) -> str:
+    """The accents and vowel signs that open a removed part: they belong to the letter before."""
+    if removed[0].isascii():
+        return ""
+    return "".join(takewhile(lambda c: unicodedata.category(c).startswith("M"), removed[0]))
 
 
 def distinct(types: int, total: int) -> float | None:

@@ -114,7 +114,8 @@ def diversity(
     Args:
         dialogues: of one method or several.
         tokenizer: splits the text; its vocabulary is EAD's V.
-        fidelity: ``paper``, or ``released``: newlines deleted and BOS before each session.
+        fidelity: ``paper``, or ``released``: the notebook's characters (see plain_text) and BOS
+            before each session.
         more: add compression ratio, self-repetition, MATTR and Vendi score.
         embedder: for the Vendi score; None takes n-grams.
         repeats: draws where methods differ in their number of sessions.

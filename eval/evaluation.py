@@ -318,6 +318,8 @@ def _evaluation(
 
 def _planned(provenance: dict[str, Any]) -> int:
     study, seeds = provenance["study"], provenance["seeds"]
+    if adopted := provenance.get("adopted"):
+        return int(adopted["sessions"])
     return int(study.get("sessions") or seeds["entries"]) * len(study["methods"])
 
 

@@ -1,16 +1,16 @@
 """``magnet adopt``: dialogues of other origin as a run directory, for all of the evaluation."""
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.dialogues import Dialogue, load_dialogues
+from eval.dialogues import Dialogue, load_dialogues, session_files
 from magnet.errors import UsageError
 from magnet.journal import RunDirectory
-from magnet.provenance import provenance
-from magnet.seeds import GenerationSeed, SeedFile
+from magnet.provenance import commit, version
+from magnet.seeds import GenerationSeed
 from magnet.session import Session, Turn, load_plan
-from magnet.study import load_study
 
 
 def to_session(dialogue: Dialogue, method: str, number: int) -> Session:
@@ -51,29 +51,29 @@ def to_session(dialogue: Dialogue, method: str, number: int) -> Session:
     )
 
 
-def adopt(source: Path, out: Path, method: str | None = None) -> int:
+def adopt(
+    source: Path,
+    out: Path,
+    method: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> int:
     """Writes a source's dialogues into a new run directory; returns how many.
 
     Args:
         source: see eval.dialogues.load_dialogues.
         out: the directory.
         method: what to call the system that wrote them; else what the source says.
+        say: told of what was left out.
 
     Raises:
-        UsageError: the source is not readable, or ``out`` is another run.
+        UsageError: the source is not readable, holds two different dialogues of one method on
+            one seed, or ``out`` is another run.
     """
-    dialogues = list(load_dialogues(source))
-    if not dialogues:
+    named = _without_duplicates(load_dialogues(source, say), method, say)
+    if not named:
         raise UsageError(f"{source} holds no dialogues")
-    named = _named(dialogues, method)
-    study = load_study("demo").model_copy(
-        update={"name": source.stem, "methods": list(named), "stages": [], "sessions": None}
-    )
-    seeds = SeedFile(str(source), [], "", None)
-    whole = provenance(study, {"adopted": str(source), "prompts": {}}, seeds, {})
-    whole["seeds"]["entries"] = max(len(group) for group in named.values())
     run = RunDirectory(out)
-    run.open("", whole)
+    run.open("", _provenance(source, named))  # no study: none played it
     try:
         number = 0
         for name, group in named.items():
@@ -82,11 +82,76 @@ def adopt(source: Path, out: Path, method: str | None = None) -> int:
                 run.publish(to_session(dialogue, name, number))
     finally:
         run.close()
-    return len(dialogues)
+    return number
 
 
-def _named(dialogues: Iterable[Dialogue], method: str | None) -> dict[str, list[Dialogue]]:
+def _without_duplicates(
+    dialogues: Iterable[Dialogue], method: str | None, say: Callable[[str], None]
+) -> dict[str, list[Dialogue]]:
+    """Dialogues by method, one a seed; those whose seed is not known are all kept.
+
+    Raises:
+        UsageError: two of one method and seed differ.
+    """
     groups: dict[str, list[Dialogue]] = {}
+    seen: dict[tuple[str, str], Dialogue] = {}
+    dropped = 0
     for dialogue in dialogues:
-        groups.setdefault(method or dialogue.method, []).append(dialogue)
+        name = method or dialogue.method
+        if dialogue.seed_known:
+            first = seen.setdefault((name, dialogue.seed_id), dialogue)
+            if first is not dialogue:
+                _check_same(first, dialogue, name)
+                dropped += 1
+                continue
+        groups.setdefault(name, []).append(dialogue)
+    if dropped:
+        say(f"Duplicates were dropped: {dropped}, with method, seed and messages of another one")
     return groups
+
+
+def _check_same(one: Dialogue, other: Dialogue, method: str) -> None:
+    if one.messages != other.messages:
+        raise UsageError(
+            f"{one.place} and {other.place} are different sessions of {method!r} on the same seed, "
+            f"{one.seed_id}",
+            "Methods are compared seed by seed, so a run holds one session of each: keep one of "
+            'the two, or give one another "method" or "seed_id" in its record.',
+        )
+
+
+def _provenance(source: Path, named: Mapping[str, Sequence[Dialogue]]) -> dict[str, Any]:
+    """What is known of an adopted run. It has no settings, models or prompts of ours."""
+    dialogues = [dialogue for group in named.values() for dialogue in group]
+    known = all(dialogue.client_id != dialogue.id for dialogue in dialogues)
+    sha256 = _sha256(source)
+    return {
+        "identity": {"adopted": sha256, "methods": list(named)},
+        "adopted": {
+            "source": str(source),
+            "sha256": sha256,
+            "sessions": len(dialogues),
+            "version": version("magnet-sessions"),
+            "commit": commit(),
+        },
+        "study": {"name": source.stem, "methods": list(named)},
+        "prompts": {"set": None},
+        "models": {},
+        "seeds": {
+            "source": str(source),
+            "entries": len({dialogue.seed_id for dialogue in dialogues}),
+            "clients": len({dialogue.client_id for dialogue in dialogues}) if known else None,
+        },
+    }
+
+
+def _sha256(source: Path) -> str:
+    """Hex sha256 of a file, or of the names and bytes of a folder's session files."""
+    if source.is_file():
+        with source.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    whole = hashlib.sha256()
+    for name in session_files(source):
+        inner = hashlib.sha256((source / name).read_bytes()).hexdigest()
+        whole.update(f"{inner}  {name}\n".encode())
+    return whole.hexdigest()

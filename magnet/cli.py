@@ -10,6 +10,15 @@ import typer
 from rich.console import Console
 
 from magnet.errors import UsageError
+from magnet.upstream import ARCHIVE
+
+_Repository = Annotated[
+    str,
+    typer.Argument(
+        help="Checkout, zip or URL of the authors' repository.",
+        show_default="their public archive, at a fixed commit",
+    ),
+]
 
 app = typer.Typer(
     add_completion=False,
@@ -60,7 +69,7 @@ def adopt(
     """Make a run directory of dialogues from elsewhere, to judge, measure and report them."""
     from magnet.adopt import adopt as adopt_dialogues
 
-    typer.echo(f"{adopt_dialogues(source, out, method)} dialogues are in {out}")
+    typer.echo(f"{adopt_dialogues(source, out, method, typer.echo)} dialogues are in {out}")
 
 
 @app.command()
@@ -73,6 +82,10 @@ def judge(
     sessions: Annotated[
         int | None, typer.Option(help="How many, from the first; else all.")
     ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(help="A study's TOML file or name: its judges and settings; else the run's."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key.")
     ] = None,
@@ -83,7 +96,8 @@ def judge(
 
     quiet()
     named = [f"scales={scales.split(',')}"] if scales else []
-    stage = judge_run(run, [*named, *(settings or [])], judges or [], sessions, Console())
+    chosen = [*named, *(settings or [])]
+    stage = judge_run(run, chosen, judges or [], sessions, Console(), study)
     typer.echo(f"{stage.answers} answers, {stage.missing} scores missing: {run / 'scores.jsonl'}")
     if stage.left:
         typer.echo(f"{len(stage.left)} sessions are not wholly judged; the same command goes on.")
@@ -123,7 +137,8 @@ def diversity(
     opened = open_tokenizer(tokenizer)
     embedder = Embedder(embeddings) if embeddings else None
     more = more or embeddings is not None
-    figures = figures_of(load_dialogues(source), opened, fidelity, more, embedder)
+    dialogues = load_dialogues(source, lambda text: typer.echo(text, err=True))
+    figures = figures_of(dialogues, opened, fidelity, more, embedder)
     print_diversity(figures, as_json)
 
 
@@ -248,7 +263,7 @@ def doctor(
 
 @prompts.command("import")
 def prompts_import(
-    source: Annotated[str, typer.Argument(help="Checkout, zip or URL of the authors' repository.")],
+    source: _Repository = ARCHIVE,
 ) -> None:
     """Install the paper's own prompts, for --prompts authors."""
     from prompts_frozen.authors import import_prompts
@@ -258,7 +273,7 @@ def prompts_import(
 
 @seeds.command("import")
 def seeds_import(
-    source: Annotated[str, typer.Argument(help="Checkout, zip or URL of the authors' repository.")],
+    source: _Repository = ARCHIVE,
 ) -> None:
     """Install the authors' 450 seeds (GPL-2.0), for seeds = "authors"."""
     from magnet.seeds import import_seeds

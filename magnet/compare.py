@@ -1,7 +1,7 @@
 """``magnet compare RUN``: what each method's sessions took, side by side."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -18,20 +18,20 @@ class MethodRow:
         sessions: finished ones.
         unfinished: why the others stopped -> how many; "not begun" for those without a turn.
         messages: greeting and opening included.
-        calls: answered requests and repeated ones.
-        tokens: prompt and completion; None where a server reported none.
+        calls: answered requests and repeated ones; None for sessions from elsewhere.
+        tokens: prompt and completion; None where a server reported none, or as calls.
         money: by currency, where prices are known.
-        seconds: of all its turns; sessions run side by side, so the run took less.
+        seconds: of all its turns; sessions run side by side, so the run took less. None as calls.
     """
 
     method: str
     sessions: int = 0
     unfinished: dict[str, int] = field(default_factory=dict)
     messages: int = 0
-    calls: int = 0
+    calls: int | None = 0
     tokens: int | None = 0
     money: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: float | None = 0.0
 
 
 def _seconds(run: Path) -> dict[str, float]:
@@ -66,9 +66,9 @@ def compare(run: Path) -> list[MethodRow]:
         seen[session.method] += 1
         row.sessions += 1
         row.messages += len(session.history)
-        row.seconds += seconds.get(session.id, 0.0)
+        row.seconds = (row.seconds or 0.0) + seconds.get(session.id, 0.0)
         for usage in session.usage.values():
-            row.calls += usage.answers + usage.retries
+            row.calls = (row.calls or 0) + usage.answers + usage.retries
             known = usage.input_tokens is not None and usage.output_tokens is not None
             if row.tokens is not None:
                 spent = (usage.input_tokens or 0) + (usage.output_tokens or 0)
@@ -80,6 +80,8 @@ def compare(run: Path) -> list[MethodRow]:
         why = rows[method].unfinished
         why[reason] = why.get(reason, 0) + 1
         seen[method] += 1
+    if "adopted" in whole:  # nothing else was planned, and nobody counted what it took
+        return [replace(row, calls=None, tokens=None, seconds=None) for row in rows.values()]
     planned = whole["study"].get("sessions") or whole["seeds"]["entries"]
     for method, row in rows.items():
         if planned > seen[method]:

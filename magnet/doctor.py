@@ -26,6 +26,14 @@ def _model(spec: LMSpec, table: str, roles: Sequence[str]) -> str:
     return f"{found.model} at {spec.url or 'embedded'} ({spec.wire}) for {', '.join(roles)}"
 
 
+def _judges(study: Study) -> Iterator[Check]:
+    """Each judge by itself: two may share a model, and differ in how it is asked."""
+    for name, spec in study.judge_specs().items():
+        who = "judge" if name == "judge" else f"judge {name}"
+        passed, text = _try(partial(_model, spec, study.judge_table(name), [who]))
+        yield passed, text if passed else f"{who}: {text}"  # the table may be of all judges
+
+
 def _finetune(study: Study) -> str:
     from magnet.training.stage import check_stage, methods_of
 
@@ -61,6 +69,8 @@ def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
     usable = study if prompts[0] else study.model_copy(update={"prompts": "ours"})
     for model in study.models(roles_of(*make_programs(usable))):
         yield _try(partial(_model, *model))
+    if "judge" in study.stages:
+        yield from _judges(study)
 
     def disk() -> str:
         check_disk(out, sessions, study.exchanges)

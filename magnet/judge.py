@@ -109,19 +109,26 @@ class JudgeStage:
 
 
 def judge_run(
-    path: Path, settings: Sequence[str], only: Sequence[str], limit: int | None, console: Console
+    path: Path,
+    settings: Sequence[str],
+    only: Sequence[str],
+    limit: int | None,
+    console: Console,
+    named: str | None = None,
 ) -> JudgeStage:
     """``magnet judge``: rates the finished sessions of a run; what is known is not asked again.
 
     Args:
         path: the run directory.
-        settings: ``key=value`` over its study: scales, repeats, judges, lm.judge, budget.
+        settings: ``key=value`` over the study: scales, repeats, judges, lm.judge, budget.
         only: judges of the study to ask; all of them for none.
         limit: how many sessions, from the first; all of them for None.
         console: where progress goes.
+        named: a study, by file or name, whose judges, prompts and settings to use; the run's own
+            unless given.
 
     Raises:
-        UsageError: no run there, or a judge is out of reach.
+        UsageError: no run there, no study to judge an adopted one by, or a judge is out of reach.
     """
     if not (path / "provenance.json").is_file():
         raise UsageError(
@@ -129,7 +136,12 @@ def judge_run(
             "Dialogues of other origin become one: magnet adopt SOURCE --out DIR",
         )
     own = path / "study.toml"
-    study = load_study(str(own) if own.stat().st_size else "demo", settings)
+    if not named and own.is_file() and not own.stat().st_size:
+        raise UsageError(
+            f"{path} is an adopted run, which names no judge",
+            f"Give a study with [lm.judge]: magnet judge {path} --study STUDY.toml",
+        )
+    study = load_study(named or str(own), settings)
     directory, meter = RunDirectory(path), Meter(study.budget)
     directory.hold()
     book = ScoreBook(path)

@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from magnet.errors import UsageError
-from magnet.upstream import data_folder, read_source
+from magnet.upstream import ARCHIVE, data_folder, read_source
 
 OURS = "ours"
 AUTHORS = "authors"
@@ -180,11 +180,12 @@ def _authors_file() -> Path:
     return data_folder() / "seeds" / "authors.json"
 
 
-def import_seeds(source: str) -> Path:
+def import_seeds(source: str = ARCHIVE) -> Path:
     """Installs the authors' seeds in the user's data folder; a study names them ``authors``.
 
     Args:
         source: a checkout of their repository, a zip of it, or the URL of one; or the file.
+            Their public archive unless given.
 
     Raises:
         UsageError: the file is missing or is another one.
@@ -245,8 +246,7 @@ def load_seeds(source: str | Path = OURS) -> SeedFile:
         path = _authors_file()
         if not path.is_file():
             raise UsageError(
-                "seeds: the authors' seeds are not installed",
-                "Import them: magnet seeds import CHECKOUT_OR_ZIP_OR_URL",
+                "seeds: the authors' seeds are not installed", "Import them: magnet seeds import"
             )
     try:
         raw = path.read_bytes()

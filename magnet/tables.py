@@ -22,6 +22,10 @@ def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequenc
     console.print(table, highlight=False)
 
 
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:,.0f}"
+
+
 def print_compare(rows: Sequence[MethodRow], as_json: bool) -> None:
     """Prints the methods side by side, as a table or as JSON."""
     if as_json:
@@ -34,10 +38,10 @@ def print_compare(rows: Sequence[MethodRow], as_json: bool) -> None:
             str(row.sessions),
             ", ".join(f"{n} {why}" for why, n in sorted(row.unfinished.items())) or "0",
             f"{row.messages:,}",
-            f"{row.calls:,}",
-            "unknown" if row.tokens is None else f"{row.tokens:,}",
+            _number(row.calls),
+            _number(row.tokens),
             money_text(row.money) or "-",
-            f"{row.seconds:,.0f}",
+            _number(row.seconds),
         ]
         for row in rows
     ]

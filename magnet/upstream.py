@@ -1,5 +1,6 @@
 """Files of the authors' repository, from wherever the user has it."""
 
+import http.client
 import io
 import os
 import urllib.error
@@ -13,6 +14,12 @@ import platformdirs
 
 from magnet.errors import UsageError
 
+#: The authors' repository as a zip. Pinned to a commit, so that an import means the same tomorrow;
+#: each file is still checked by its sha256.
+ARCHIVE = (
+    "https://github.com/UKPLab/arxiv2025-magnet/archive/"
+    "1382cf84c70a809d8833f0d0280eee40b6bdb9ae.zip"
+)
 _LIMIT = 500_000_000  # bytes of a download
 
 
@@ -65,9 +72,12 @@ def _get(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:
             return bytes(answer.read(_LIMIT))
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+        why = error.reason if type(error) is urllib.error.URLError else error
         raise UsageError(
-            f"import: {url} cannot be read: {error}", "Download it by hand and give its path."
+            f"import: cannot download {url}: {why}",
+            "Download it by hand, on another machine if this one has no network, and run the same "
+            "command with the file's path.",
         ) from None
 
 

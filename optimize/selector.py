@@ -98,7 +98,7 @@ def selector(
         "optimize.budget.money": budget_money,
     }
     named = [f"{key}={json.dumps(value)}" for key, value in short.items() if value is not None]
-    source = study or (str(run / "study.toml") if run else "selector")
+    source = study or (_own_study(run) if run else "selector")
     settings = [*named, *(settings or [])]
     loaded = load_study(source, settings)
     _check(loaded, run, ratings)
@@ -118,6 +118,21 @@ def selector(
     _print_result(loaded, result, page, console)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED if result.stopped == STOPPED else LEFT)
+
+
+def _own_study(run: Path) -> str:
+    """The study that a run was played by.
+
+    Raises:
+        UsageError: it was adopted, and names no models.
+    """
+    own = run / "study.toml"
+    if own.is_file() and not own.stat().st_size:
+        raise UsageError(
+            f"{run} is an adopted run, which names no models",
+            f"Give a study: python -m optimize.selector STUDY.toml --run {run}",
+        )
+    return str(own)
 
 
 def _hash(study: Study, run: Path | None, ratings: Path | None) -> str:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from magnet.errors import UsageError
-from magnet.upstream import data_folder, read_source
+from magnet.upstream import ARCHIVE, data_folder, read_source
 
 NAME = "authors"
 
@@ -74,11 +74,11 @@ def hashes() -> dict[str, str]:
     return dict(json.loads(text))
 
 
-def import_prompts(source: str, say: Callable[[str], None] = lambda _: None) -> Path:
+def import_prompts(source: str = ARCHIVE, say: Callable[[str], None] = lambda _: None) -> Path:
     """Installs the authors' prompts in the data folder, every one or none.
 
     Args:
-        source: see read_source.
+        source: see read_source; their public archive unless given.
         say: told of what was installed.
 
     Returns:

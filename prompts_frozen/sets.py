@@ -104,7 +104,7 @@ def _load_authors() -> Mapping[str, Prompt]:
     prompts = {}
     paths = {agent: f"prompts/{stem}.txt" for agent, stem in authors.FILES.items()}
     for agent, path in (paths | authors.JUDGE_FILES).items():
-        get = "Import them: magnet prompts import CHECKOUT_OR_ZIP_OR_URL of the authors' repository"
+        get = "Import them: magnet prompts import"
         if not (folder / path).is_file():
             raise UsageError("the authors' prompts are not installed", get)
         prompt = Prompt.parse_released(

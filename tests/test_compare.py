@@ -53,3 +53,42 @@ def test_doctor_of_a_sound_study_spends_nothing(server):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PROBLEM" not in done.stdout
     assert server.count == 0
+
+
+JURY = """
+stages = ["generate", "judge"]
+[lm.default]
+url = "{url}"
+[judges.strict]
+model = "fake-model"
+[judges.away]
+url = "http://127.0.0.1:9"
+[judges.keyless]
+url = "{url}"
+key_env = "NOT_SET_ANYWHERE"
+[judges.unknown]
+model = "no-such-model"
+"""
+
+
+def test_doctor_asks_after_every_judge(server, tmp_path):
+    study = tmp_path / "jury.toml"
+    study.write_text(JURY.format(url=server.url))
+    done = magnet("doctor", study)
+    assert done.returncode == 2
+    lines = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
+    expected = ["judge away: judges.away", "judge keyless: ", "judge unknown: lm.default"]
+    assert len(lines) == len(expected), done.stdout
+    for line, words in zip(lines, expected, strict=True):
+        assert words in line
+    sound = [x for x in done.stdout.splitlines() if x.startswith("ok") and "judge strict" in x]
+    assert len(sound) == 1
+    assert server.count == 0
+    without = magnet("doctor", study, "--set", "stages=['generate']")
+    assert without.returncode == 0, without.stdout
+    assert "judge" not in without.stdout
+
+
+def test_doctor_names_the_one_judge_of_a_study(server):
+    done = magnet("doctor", "demo", "--set", f"lm.default.url='{server.url}'")
+    assert done.stdout.count("for judge\n") == 1, done.stdout

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -123,7 +124,27 @@ def test_ead_at_the_edges():
 def test_released_fuses_messages_and_paper_does_not():
     texts = ["It’s fine - really_!", "\tOh,\nwell."]
     assert plain_text(texts) == "Its fine really Oh well"
-    assert plain_text(texts, "released") == "Its fine really Ohwell"
+    assert plain_text(texts, "released") == "Its fine reallyOhwell"
+
+
+@pytest.mark.parametrize(
+    ("text", "paper", "released"),
+    [
+        ("Zoë’s naïve café, 100 %.", "Zoës naïve café 100 ", "Zos nave caf 100 "),
+        ("cafe\u0301!", "cafe\u0301", "cafe"),  # the accent as a character of its own
+        ("हिन्दी, और", "हिन्दी और", " "),  # vowel signs are no letters to Python
+        ("привет - 你好", "привет 你好", " "),
+        ("good ❤\ufe0f _day_", "good day", "good day"),
+    ],
+)
+def test_paper_keeps_every_script_and_released_only_ascii(text, paper, released):
+    assert plain_text([text]) == paper
+    assert plain_text([text], "released") == released
+
+
+@given(st.lists(st.text()))
+def test_released_keeps_nothing_but_ascii_letters_digits_and_spaces(texts):
+    assert re.fullmatch(r"[0-9A-Za-z ]*", plain_text(texts, "released"))
 
 
 @given(st.lists(st.text()))

@@ -1,19 +1,24 @@
 """The authors' prompts and seeds: from a checkout, a zip, a URL; refused where they differ."""
 
 import functools
+import hashlib
 import http.server
-import json
+import inspect
+import re
 import shutil
 import threading
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from magnet.errors import UsageError
 from magnet.seeds import import_seeds, load_seeds
+from magnet.upstream import ARCHIVE
 from prompts_frozen import authors, load_prompts
 from signatures import AGENTS
+from tests.running import command, run
 
 UPSTREAM = Path(__file__).resolve().parents[2] / "shared" / "upstream" / "arxiv2025-MAGneT"
 needs_upstream = pytest.mark.skipif(not UPSTREAM.is_dir(), reason="needs the authors' repository")
@@ -41,7 +46,13 @@ def zipped(tmp_path):
 def web(tmp_path, zipped):
     """A web server with the zip, and the repository's files beside it."""
     shutil.copytree(UPSTREAM, zipped.parent / "raw")
-    handler = functools.partial(_Quiet, directory=str(zipped.parent))
+    with serving(zipped.parent) as url:
+        yield url
+
+
+@contextmanager
+def serving(folder):
+    handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -49,6 +60,15 @@ def web(tmp_path, zipped):
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/cut.zip":
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"PK")
+        return None
+
     def log_message(self, *args):
         pass
 
@@ -71,9 +91,9 @@ def test_prompts_are_imported_from_any_source(kind, zipped, web):
 
 
 def test_without_the_import_the_error_says_how_to_get_them():
-    with pytest.raises(UsageError, match="magnet prompts import"):
+    with pytest.raises(UsageError, match=r"magnet prompts import$"):
         load_prompts("authors")
-    with pytest.raises(UsageError, match="magnet seeds import"):
+    with pytest.raises(UsageError, match=r"magnet seeds import$"):
         load_seeds("authors")
 
 
@@ -112,16 +132,51 @@ def test_seeds_of_another_hash_are_refused(tmp_path, data):
     assert not data.exists()
 
 
-def test_seeds_are_installed_from_a_checkout(tmp_path, monkeypatch):
-    import hashlib
-
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository with our seeds in the place of theirs."""
     ours = Path(load_seeds.__code__.co_filename).parent / "data" / "seeds.json"
-    (tmp_path / "dataset").mkdir()
-    shutil.copy(ours, tmp_path / "dataset" / "data.json")
     digest = hashlib.sha256(ours.read_bytes()).hexdigest()
     monkeypatch.setattr("magnet.seeds.AUTHORS_SHA256", digest[:8])
-    import_seeds(str(tmp_path))
-    assert len(load_seeds("authors").seeds) == len(json.loads(ours.read_text()))
+    folder = tmp_path / "web" / f"arxiv2025-magnet-{Path(ARCHIVE).stem}"
+    (folder / "dataset").mkdir(parents=True)
+    shutil.copy(ours, folder / "dataset" / "data.json")
+    return folder
+
+
+def test_seeds_are_installed_from_a_checkout(checkout):
+    import_seeds(str(checkout))
+    assert len(load_seeds("authors").seeds) == len(load_seeds("ours").seeds)
+
+
+def test_seeds_are_installed_from_an_archive_as_github_packs_it(checkout):
+    web = checkout.parent
+    shutil.make_archive(str(web / "archive"), "zip", web, checkout.name)
+    with serving(web) as url:
+        import_seeds(f"{url}/archive.zip")
+    assert len(load_seeds("authors").seeds) == len(load_seeds("ours").seeds)
+
+
+def test_a_download_that_is_cut_is_one_clear_error(tmp_path):
+    with serving(tmp_path) as url, pytest.raises(UsageError, match="import"):
+        import_seeds(f"{url}/cut.zip")
+
+
+@pytest.mark.parametrize("what", ["prompts", "seeds"])
+def test_without_an_argument_or_a_network_the_error_says_what_to_do_by_hand(what, data):
+    line = command(what, "import", module="magnet.cli")
+    done = run(*line, https_proxy="http://127.0.0.1:9", MAGNET_DATA=str(data))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert ARCHIVE in done.stderr
+    assert "Download it by hand" in done.stderr
+    assert not data.exists()
+
+
+def test_the_archive_is_pinned_to_a_commit_and_what_python_takes_too():
+    assert re.fullmatch(r"https://github\.com/UKPLab/[\w-]+/archive/[0-9a-f]{40}\.zip", ARCHIVE)
+    for function in (authors.import_prompts, import_seeds):
+        assert inspect.signature(function).parameters["source"].default == ARCHIVE
 
 
 def test_no_text_of_the_authors_ships():

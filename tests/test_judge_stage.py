@@ -132,14 +132,45 @@ def test_dialogues_from_elsewhere_are_adopted_and_judged(server, tmp_path):
     adopted = tmp_path / "run"
     done = magnet("adopt", chats, "--out", adopted, "--method", "elsewhere")
     assert done.returncode == 0, done.stderr
-    url = f"lm.default.url='{server.url}'"
-    judged = magnet("judge", adopted, "--scales", "ctrs,panas", "--set", url)
+    study = tmp_path / "mine.toml"
+    study.write_text(f"[lm.judge]\nurl = '{server.url}'\n")
+    judged = magnet("judge", adopted, "--scales", "ctrs,panas", "--study", study)
     assert judged.returncode == 0, judged.stderr
     assert server.count == 12  # no form, no PANAS
     first, _ = [r for r in server.requests if "Focus:" in r["messages"][1]["content"]]
     assert "Client: I cannot sleep.\nCounselor: Since when?\nClient: Since May." in str(
         first["messages"][1]["content"]
     )
+
+
+def test_an_adopted_run_is_not_judged_by_a_study_that_nobody_named(server, tmp_path):
+    chats, adopted = tmp_path / "chats.jsonl", tmp_path / "run"
+    chats.write_text('{"messages": [{"role": "user", "content": "I cannot sleep."}]}\n')
+    magnet("adopt", chats, "--out", adopted)
+    for more in ([], ["--set", f"lm.default.url='{server.url}'"]):
+        done = magnet("judge", adopted, *more)
+        assert done.returncode == 2
+        assert f"magnet judge {adopted} --study STUDY.toml" in done.stderr
+    assert server.count == 0
+    tuned = run(*command("--run", adopted, module="optimize.selector"))
+    assert tuned.returncode == 2
+    assert f"optimize.selector STUDY.toml --run {adopted}" in tuned.stderr
+    wrong = magnet("judge", adopted, "--study", tmp_path / "nowhere.toml")
+    assert wrong.returncode == 2
+    assert "nowhere.toml" in wrong.stderr
+
+
+def test_a_named_study_judges_in_place_of_the_runs_own(server, serve, tmp_path, out):
+    reproduce(server, out, sessions=1, exchanges=1, stages=["generate"])
+    asked, other = server.count, serve()
+    study = tmp_path / "jury.toml"
+    study.write_text(
+        f"scales = ['ctrs']\nrepeats = 2\n[lm.judge]\nurl = '{other.url}'\n[judges.strict]\n"
+    )
+    done = magnet("judge", out, "--study", study)
+    assert done.returncode == 0, done.stderr
+    assert (server.count, other.count) == (asked, 12)
+    assert {(s.judge, s.scale) for s in load_scores(out)} == {("strict", "ctrs")}
 
 
 def test_judging_what_is_no_run_says_how_to_make_it_one(tmp_path):

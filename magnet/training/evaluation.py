@@ -42,9 +42,7 @@ def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bo
     seeds = _seeds(plan, path)
     if not seeds:
         return False
-    study = dict(plan.provenance.get("study") or {})
-    if "adopted" in plan.provenance.get("identity", {}):
-        study = {}  # nobody chose it: the sessions come from elsewhere
+    study = plan.provenance.get("study") or {}
     lms = study.get("lm") or {}
     tables: dict[str, Any] = {"default": {"url": URL, "model": plan.base}}
     if plan.recipe.template:

@@ -99,15 +99,17 @@ def groups(source: Source) -> str:
 
 def origin(source: Source) -> str:
     """Seeds, study and version."""
-    known = source.provenance
-    rows = [
-        ("adopted from" if source.adopted else "seeds", source.seeds),
-        ("sha256 of the seeds", known["seeds"]["sha256"]),
-        ("licence of the seeds", known["seeds"]["license"]),
-        ("prompt set of the rows", Path(source.prompts).name),
-    ]
-    if not source.adopted:
-        rows += [
+    known, seeds = source.provenance, source.provenance["seeds"]
+    ours = ("prompt set of the rows", Path(source.prompts).name)
+    if source.adopted:
+        sha256 = known.get("adopted", {}).get("sha256")
+        rows = [("adopted from", source.seeds), ("sha256 of the source", sha256), ours]
+    else:
+        rows = [
+            ("seeds", source.seeds),
+            ("sha256 of the seeds", seeds["sha256"]),
+            ("licence of the seeds", seeds["license"]),
+            ours,
             ("prompt set of the sessions", Path(known["prompts"]["set"]).name),
             ("fidelity", known["study"]["fidelity"]),
             ("exchanges at most", known["study"]["exchanges"]),
