@@ -26,7 +26,7 @@ from magnet.lm.loop import run_loop
 from magnet.prepare import Prepared, assign, check_disk, prepare, quiet, resolve_models
 from magnet.progress import Display, money_text
 from magnet.provenance import provenance, session_provenance, study_toml
-from magnet.study import digest
+from magnet.study import digest, load_study
 from magnet.tables import print_table
 
 #: Exit codes: all sessions finished; some left (faults, budget); interrupted. Bad input is 2.
@@ -234,7 +234,7 @@ def reproduce(
         bool, typer.Option("--print", help="Print the resolved study and leave.")
     ] = False,
     estimate_: Annotated[
-        bool, typer.Option("--estimate", help="Print calls and tokens by role and leave.")
+        bool, typer.Option("--estimate", help="Print calls, tokens and money by role and leave.")
     ] = False,
 ) -> None:
     """Generate counselling sessions: run a study, or go on with it where it stopped.
@@ -251,10 +251,11 @@ def reproduce(
         "tuned": None if selector is None else [str(selector)],
     }
     named = [f"{key}={json.dumps(value)}" for key, value in short.items() if value is not None]
-    prepared = prepare(study, [*named, *(settings or [])])
-    if print_:
-        sys.stdout.write(study_toml(prepared.study))
+    named += settings or []
+    if print_:  # before prompts and seeds are asked for: they may not be imported yet
+        sys.stdout.write(study_toml(load_study(study, named)))
         return
+    prepared = prepare(study, named)
     if estimate_:
         print_estimate(prepared, console)
         return

@@ -197,7 +197,7 @@ def test_every_reader_of_a_run_takes_an_adopted_one(tmp_path: Path, out: Path) -
     assert "unknown" in magnet("compare", out).stdout
     [evaluation] = load([out])
     assert (len(evaluation.cases), evaluation.planned) == (5, 5)
-    facts = dict(evaluation.setting.facts([]))
+    facts = dict(evaluation.conditions.facts([]))
     assert facts == {"Study": "theirs", "Seeds": str(tmp_path / "theirs.zip")}
     assert len(read_pairs(out).pairs) == 5
     for line in (

@@ -286,7 +286,7 @@ def test_the_folder_has_every_table_in_three_formats(run, tmp_path):
     baseline = next(r for r in rows if r["method"] == "psych8k")
     assert math.isfinite(float(baseline["p"]))
     assert float(baseline["client_low"]) < float(baseline["client_high"])
-    assert "as captioned" in (out / "NOTES.md").read_text()
+    assert "As captioned in the paper" in (out / "NOTES.md").read_text()
     assert to_csv([]) == ""
     stale = out / "tables" / "table99-old.md"
     stale.write_text("of an earlier report")
