@@ -62,6 +62,9 @@ def values(run: Path) -> pd.DataFrame:
     # repeats are averaged over the answers there are
     mean = scores.groupby(["scale", "dialogue", "item"]).value.mean().unstack("item")
     ctrs = mean.loc["ctrs"].reindex(table.index)
+    found = {("ctrs", item): ctrs[item] for item in CTRS}
+    if "wai" not in mean.index.get_level_values("scale"):
+        return pd.concat([table, pd.DataFrame(found)], axis=1)
     wai = mean.loc["wai"].reindex(table.index)
     for item in (4, 10):
         wai[f"wai{item}"] = 8 - wai[f"wai{item}"]
@@ -71,7 +74,6 @@ def values(run: Path) -> pd.DataFrame:
     shift = after - before
     emotions = [c for c in shift.columns if c[0].isupper()]
     negative = [e for e in emotions if e not in POSITIVE]
-    found = {("ctrs", item): ctrs[item] for item in CTRS}
     for name, items in WAI.items():
         found["wai", name] = wai[[f"wai{i}" for i in items]].mean(axis=1, skipna=False)
     found["panas", "positive"] = shift[POSITIVE].mean(axis=1, skipna=False)
