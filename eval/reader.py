@@ -42,9 +42,16 @@ def details(session: Session, scores: Sequence[Score]) -> dict[str, Any]:
         "end": session.end or "exchanges",
         "models": session.provenance.get("models", {}),
         "scores": [
-            [s.judge, s.scale, s.item, s.repeat, s.value, s.reason, s.raw or ""] for s in scores
+            [_judge(s, scores), s.scale, s.item, s.repeat, s.value, s.reason, s.raw or ""]
+            for s in scores
         ],
     }
+
+
+def _judge(score: Score, scores: Sequence[Score]) -> str:
+    """The judge's name, with its id where another judge of the session bears it too."""
+    shared = any(s.judge == score.judge and s.judge_id != score.judge_id for s in scores)
+    return f"{score.judge} {score.judge_id}" if shared else score.judge
 
 
 def _turn(turn: Turn) -> dict[str, Any]:
