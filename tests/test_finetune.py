@@ -62,10 +62,14 @@ def test_settings_stand_over_a_study_s_table_and_that_over_the_recipe():
     ("settings", "message"),
     [
         (["lerning_rate=1"], "unknown key 'lerning_rate'; did you mean 'learning_rate'"),
-        (["loss='some'"], "recipe smoke: loss: .*'all' or 'reply'"),
+        (["loss='some'"], "recipe smoke: loss: .*'all' or 'padded'"),
         (["r=0"], "recipe smoke: r: .*greater than 0"),
         (["template='phi'"], "template: "),
         (["steps=many"], "is not a TOML value"),
+        (
+            ["loss='padded'", "packing=true"],
+            r"loss is 'padded', but packed rows have no padding(.|\n)*--set packing=false",
+        ),
     ],
 )
 def test_a_wrong_setting_is_refused_by_its_key(settings, message):
@@ -86,7 +90,14 @@ def test_a_recipe_that_is_no_recipe_is_refused(tmp_path):
 def test_labels_are_the_reply_s_alone_or_all_of_them():
     row = Row([5, 6, 7, 8], 2)
     assert row.labels("reply") == [-100, -100, 7, 8]
-    assert row.labels("all") == [5, 6, 7, 8]
+    assert row.labels("all") == row.labels("padded") == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(("loss", "row", "share"), [("all", 150, 0), ("padded", 400, 0.625)])
+def test_a_plan_counts_padding_where_the_loss_does(played, loss, row, share):
+    rows = Rows([Row([0] * 100, 50), Row([0] * 200, 50)])
+    plan = replace(plan_of(played, loss=f"'{loss}'", tokens=400, batch=2, steps=5), train=rows)
+    assert (plan.tokens, plan.padding) == (5 * 2 * row, share)
 
 
 def test_validation_rows_are_taken_evenly():

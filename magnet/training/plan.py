@@ -85,9 +85,16 @@ class Plan:
 
     @property
     def tokens(self) -> int:
-        """Tokens that training goes through, about."""
+        """Tokens that training goes through, about; padding too, where it counts."""
         mean = self.train.tokens / max(len(self.train.rows), 1)
-        return round(mean * self.steps * self.recipe.rows_a_step)
+        row = self.recipe.tokens if self.recipe.padded else mean
+        return round(row * self.steps * self.recipe.rows_a_step)
+
+    @property
+    def padding(self) -> float:
+        """The share of positions that are padding, where rows are padded to ``tokens``."""
+        whole = self.recipe.tokens * len(self.train.rows)
+        return 1 - self.train.tokens / whole if self.recipe.padded and whole else 0.0
 
     @cached_property
     def size(self) -> Size:
@@ -184,9 +191,10 @@ def memory_of(size: Size, recipe: Recipe) -> Memory:
 
     Weights: 4 bits and their constants (0.127 bits a weight with double quantisation, else 0.5)
     in NF4, all else in the recipe's precision. Adapter and gradients in float32; two moments of
-    Adam, sharded or in the host's memory where DeepSpeed puts them. Activations of the longest
-    row: about 12 hidden and 6 inner widths a layer, of which checkpointing keeps one hidden width
-    a layer and one whole layer.
+    Adam, sharded or in the host's memory where DeepSpeed puts them. Activations of rows of
+    ``tokens`` tokens, the longest there can be and, with padding, the length of each: about 12
+    hidden and 6 inner widths a layer, of which checkpointing keeps one hidden width a layer and
+    one whole layer.
     """
     width = BYTES[recipe.precision]
     nf4 = (4 + (0.127 if recipe.double_quant else 0.5)) / 8

@@ -27,7 +27,7 @@ def print_plan(plan: Plan, out: Path, console: Console) -> None:
 
     sys.stdout.write(recipe_yaml(plan.recipe) + "\n")
     sys.stdout.flush()
-    pairs = plan.pairs
+    pairs, recipe = plan.pairs, plan.recipe
     lines = [
         [
             split,
@@ -43,15 +43,20 @@ def print_plan(plan: Plan, out: Path, console: Console) -> None:
     for name, rows in (("training", plan.train), ("validation", plan.validation)):
         say(
             f"{len(rows.rows):,} {name} rows, {rows.tokens:,} tokens; {rows.shortened} without "
-            f"their oldest exchanges, {rows.left_out} pairs longer than {plan.recipe.tokens} tokens"
+            f"their oldest exchanges, {rows.left_out} pairs longer than {recipe.tokens} tokens"
+        )
+    if recipe.padded:
+        say(
+            f"Each training row is padded to {recipe.tokens} tokens: {plan.padding:.0%} of the "
+            "positions that the loss counts are padding"
         )
     size = plan.size
     say(
-        f"{plan.steps:,} steps of {plan.recipe.rows_a_step} rows, about {plan.tokens:,} tokens"
-        + (" (fewer steps where rows are packed)" if plan.recipe.packing else "")
+        f"{plan.steps:,} steps of {recipe.rows_a_step} rows, about {plan.tokens:,} tokens"
+        + (" (fewer steps where rows are packed)" if recipe.packing else "")
     )
     say(f"{size.base / 1e6:,.0f}M parameters, adapter {size.adapter / 1e6:,.1f}M, for {plan.agent}")
-    memory = memory_of(size, plan.recipe)
+    memory = memory_of(size, recipe)
     parts = ("base", "adapter", "optimizer", "activations", "host")
     held = ", ".join(f"{part} {getattr(memory, part) / 1e9:.2f}" for part in parts)
     say(f"Memory a device, estimated from tensor sizes: {memory.total / 1e9:.2f} GB ({held})")
