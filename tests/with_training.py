@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 
 from eval.report import write_report
 from magnet.errors import UsageError
+from magnet.journal import read_sessions
 from magnet.lm.wire import encode
 from magnet.study import load_study
 from magnet.training.base import find_base, open_tokenizer
@@ -448,6 +449,52 @@ def padding_nll(plan, adapter, end):
     with torch.inference_mode():
         logits = model.eval()(ids, attention_mask=mask).logits[0, -11:-1]
     return float(torch.nn.functional.cross_entropy(logits, ids[0, -10:]))
+
+
+@needs_sessions
+def test_a_training_on_all_clients_measures_nothing_and_says_so(sessions):
+    line = [*command(sessions, "--clients", "all"), "--set", "steps=2"]
+    printed = run_quietly([*line, "--print"])
+    assert "train" in printed.stdout
+    assert "validation rows" not in printed.stdout
+    assert "no reply is held out. There is no evaluate.toml" in printed.stdout
+    done = run_quietly(line)
+    assert done.returncode == 0, done.stderr
+    assert "Likelihood is not measured: the adapter learns from all clients" in done.stdout
+    assert "There is no evaluate.toml: no client of the run is unseen" in done.stdout
+    out = default_folder(sessions, "psych8k", "all")
+    assert out.name == "tuned-psych8k-all"
+    assert (out / "adapter" / "adapter_model.safetensors").is_file()
+    assert not (out / "evaluate.toml").exists()
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    assert metrics["clients"] == "all"
+    assert metrics["validation"]["rows"] == 0
+    assert "held out" in metrics["validation"]["not_measured"]
+    known = json.loads((out / "provenance.json").read_bytes())
+    clients = {session.seed.client_id for session in read_sessions(sessions)}
+    assert (known["trained_on"]["clients"], set(known["trained_on"]["ids"])) == ("all", clients)
+    assert known["pairs"] == {"train": 60 * 20, "validation": 0, "test": 0}
+    tables = (write_report([sessions]) / "tables.md").read_text(encoding="utf-8")
+    assert "| tuned-psych8k-all | not measured |" in tables
+    line = [*command(sessions, "--out", str(out)), "--set", "steps=2"]
+    refused = run_quietly(line)  # the same folder with the training part alone
+    assert (refused.returncode, "rows, clients differ" in refused.stderr) == (2, True)
+
+
+def run_quietly(line):
+    return subprocess.run(line, capture_output=True, text=True, env=environment())
+
+
+def test_a_study_s_stage_can_train_on_all_clients(tmp_path):
+    out, settings = tmp_path / "run", {"recipe": "smoke", "set": {"steps": 2, "tokens": 1024}}
+    with serving(FakeServer(record=False)) as server:
+        given = {"methods": ["psych8k"], "sessions": 3, "stages": ["generate", "finetune"]}
+        args = reproduce_args(server, out, finetune=settings | {"clients": "all"}, **given)
+        done = run_quietly([sys.executable, "-m", "magnet.reproduce", *args])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no reply is held out" in done.stdout
+    assert (out / "tuned-psych8k-all" / "adapter" / "adapter_model.safetensors").is_file()
+    assert not (out / "evaluate.toml").exists()
 
 
 def test_a_study_s_stage_trains_after_generation_and_doctor_knows_it(tmp_path):
