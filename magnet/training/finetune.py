@@ -28,7 +28,7 @@ def identity_of(plan: Plan) -> dict[str, Any]:
     """All that decides what comes out: a folder goes on with the same, and with nothing else."""
     rows = digest({"train": [row.ids for row in plan.train.rows]})
     held = digest({"validation": [row.ids for row in plan.validation.rows]})
-    # Only where they are all, so that the folders of before there was a choice still go on.
+    # Absent for the training part: folders from before there was a choice still go on.
     seen = {"clients": "all"} if plan.clients == "all" else {}
     return seen | {
         "method": plan.method,
