@@ -7,6 +7,7 @@ import orjson
 
 from eval import methods
 from eval.grid import Grid
+from eval.numbers import NONE
 from magnet.errors import UsageError
 
 _MODELS = {"base": "base", "adapter": "with the adapter", "merged": "merged"}
@@ -30,6 +31,8 @@ def tuning_grids(runs: Sequence[Path]) -> Iterator[Grid]:
                     if name in found
                 ]
                 note = f"{found['rows']} replies, {found['tokens']} tokens, {found['precision']}."
+                if "not_measured" in found:
+                    lines, note = [["not measured", NONE, NONE]], found["not_measured"]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise UsageError(f"{path} is not what magnet finetune wrote: {error!r}") from None
             name = methods.label(path.parent.name)

@@ -208,11 +208,16 @@ def finetune(
     model: Annotated[
         str | None, typer.Option(help="The base: a folder or Hugging Face name; else the recipe's.")
     ] = None,
+    clients: Annotated[
+        Literal["train", "all"],
+        typer.Option(help="Learn from the training part, or from all: then none is held out."),
+    ] = "train",
     prompts: Annotated[
         str | None, typer.Option(help="A prompt set; else the one the run was played with.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Output folder. Default: tuned-METHOD in the run.")
+        Path | None,
+        typer.Option(help="Output folder. Default in the run: tuned-METHOD, with -all for all."),
     ] = None,
     print_: Annotated[
         bool, typer.Option("--print", help="Print recipe, rows, steps, memory, time; and leave.")
@@ -228,8 +233,8 @@ def finetune(
     from magnet.training.show import print_plan, print_tuned
 
     chosen = [*(settings or []), *([f"model={json.dumps(model)}"] if model else [])]
-    plan = make_plan(run, method, load_recipe(recipe, chosen), prompts)
-    folder = out or default_folder(run, method)
+    plan = make_plan(run, method, load_recipe(recipe, chosen), prompts, clients)
+    folder = out or default_folder(run, method, clients)
     if print_:
         print_plan(plan, folder, Console())
         return

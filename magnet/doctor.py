@@ -38,7 +38,8 @@ def _finetune(study: Study) -> str:
     from magnet.training.stage import check_stage, methods_of
 
     check_stage(study)
-    return f"finetune: recipe {study.finetune.recipe} for {', '.join(methods_of(study))}"
+    found = f"finetune: recipe {study.finetune.recipe} for {', '.join(methods_of(study))}"
+    return found + (", on all clients" if study.finetune.clients == "all" else "")
 
 
 def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:

@@ -38,7 +38,7 @@ _NOT_IDENTITY_LM = ("url", "key_env", "price", "timeout")
 _TABLES: dict[str, Iterable[str]] = {
     r"budget": Budget.model_fields,
     r"switches": Fidelity.model_fields,
-    r"finetune": ("recipe", "model", "set", "merge"),
+    r"finetune": ("recipe", "model", "clients", "set", "merge"),
     r"optimize": OptimizeSpec.model_fields,
     r"optimize\.budget": Budget.model_fields,
     r"lm": ("default", *ROLES),
@@ -60,6 +60,7 @@ class Finetune(BaseModel):
     Attributes:
         recipe: one that ships, or a YAML file's path.
         model: the base model; the recipe's unless set.
+        clients: whose sessions to learn from: the ``train`` part's, or ``all`` clients'.
         set: keys of the recipe that differ from it.
         merge: keep merged models too.
     """
@@ -68,6 +69,7 @@ class Finetune(BaseModel):
 
     recipe: str = "recommended"
     model: str | None = None
+    clients: Literal["train", "all"] = "train"
     set: dict[str, Any] = {}
     merge: bool = False
 

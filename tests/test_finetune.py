@@ -1,6 +1,7 @@
 """Fine-tuning as far as it needs none of the packages of the extra ``train``."""
 
 import json
+import shutil
 import tomllib
 from dataclasses import replace
 from importlib.util import find_spec
@@ -14,8 +15,10 @@ from magnet.prepare import prepare
 from magnet.seeds import load_seeds, split_by_client
 from magnet.study import load_study
 from magnet.training.evaluation import serve_command, write_evaluation
+from magnet.training.finetune import PROVENANCE, check_folder, identity_of
+from magnet.training.model_card import model_card
 from magnet.training.pairs import read_pairs
-from magnet.training.plan import Plan, Size, memory_of, spread
+from magnet.training.plan import SIZES, Plan, Size, default_folder, memory_of, spread
 from magnet.training.recipe import load_recipe, recipe_yaml, shipped
 from magnet.training.stage import check_stage, methods_of, recipe_of
 from magnet.training.tokens import Row, Rows
@@ -62,10 +65,14 @@ def test_settings_stand_over_a_study_s_table_and_that_over_the_recipe():
     ("settings", "message"),
     [
         (["lerning_rate=1"], "unknown key 'lerning_rate'; did you mean 'learning_rate'"),
-        (["loss='some'"], "recipe smoke: loss: .*'all' or 'reply'"),
+        (["loss='some'"], "recipe smoke: loss: .*'all' or 'padded'"),
         (["r=0"], "recipe smoke: r: .*greater than 0"),
         (["template='phi'"], "template: "),
         (["steps=many"], "is not a TOML value"),
+        (
+            ["loss='padded'", "packing=true"],
+            r"loss is 'padded', but packed rows have no padding(.|\n)*--set packing=false",
+        ),
     ],
 )
 def test_a_wrong_setting_is_refused_by_its_key(settings, message):
@@ -86,7 +93,14 @@ def test_a_recipe_that_is_no_recipe_is_refused(tmp_path):
 def test_labels_are_the_reply_s_alone_or_all_of_them():
     row = Row([5, 6, 7, 8], 2)
     assert row.labels("reply") == [-100, -100, 7, 8]
-    assert row.labels("all") == [5, 6, 7, 8]
+    assert row.labels("all") == row.labels("padded") == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(("loss", "row", "share"), [("all", 150, 0), ("padded", 400, 0.625)])
+def test_a_plan_counts_padding_where_the_loss_does(played, loss, row, share):
+    rows = Rows([Row([0] * 100, 50), Row([0] * 200, 50)])
+    plan = replace(plan_of(played, loss=f"'{loss}'", tokens=400, batch=2, steps=5), train=rows)
+    assert (plan.tokens, plan.padding) == (5 * 2 * row, share)
 
 
 def test_validation_rows_are_taken_evenly():
@@ -155,12 +169,14 @@ def played(tmp_path_factory):
     return play(tmp_path_factory.mktemp("training") / "run", ["magnet"], sessions=12)
 
 
-def plan_of(run_dir, **settings):
+def plan_of(run_dir, clients="train", **settings):
     """A plan whose rows are not needed."""
-    pairs = read_pairs(run_dir, "magnet")
+    pairs = read_pairs(run_dir, "magnet", SIZES[clients])
     recipe = load_recipe("smoke", [f"{k}={v}" for k, v in settings.items()])
     provenance = read_provenance(run_dir)
-    return Plan(run_dir, "magnet", "ours", recipe, "base", pairs, Rows(), Rows(), provenance)
+    return Plan(
+        run_dir, "magnet", "ours", recipe, "base", pairs, Rows(), Rows(), provenance, clients
+    )
 
 
 def test_the_evaluation_plays_unseen_clients_and_fills_the_paper_s_tables(played, tmp_path):
@@ -219,6 +235,53 @@ def test_the_evaluation_speaks_the_wire_and_serves_the_rank_of_the_training(play
     assert tomllib.loads(path.read_text(encoding="utf-8"))["methods"] == ["tuned-magnet"]
 
 
+def test_an_adapter_of_all_clients_has_nobody_left_to_evaluate_it_with(played, tmp_path):
+    plan = plan_of(played, "all")
+    assert {pair.split for pair in plan.pairs.pairs} == {"train"}
+    assert plan.pairs.clients == {"train": 4, "validation": 0, "test": 0}
+    assert len(plan.pairs.pairs) == 12 * 2
+    assert not write_evaluation(plan, tmp_path / "evaluate.toml", {plan.agent: tmp_path})
+    assert list(tmp_path.iterdir()) == []
+    card = " ".join(model_card(plan, tmp_path, {"steps": 1}, {}, False).split())
+    assert "| train | 4 | 12 | 24 |" in card
+    assert "| test |" not in card
+    assert "learned from all 4 clients that have finished sessions. None was held out" in card
+    assert all(pair.seed.client_id in card for pair in plan.pairs.pairs)
+    assert "Likelihood is not measured: the adapter learns from all clients" in card
+    assert "There is no evaluate.toml: no client of the run is unseen" in card
+    assert "python -m magnet.reproduce" not in card
+
+
+def test_the_card_names_the_clients_of_the_training_part_and_no_others(played, tmp_path):
+    plan = plan_of(played)
+    card = " ".join(model_card(plan, tmp_path, {"steps": 1}, {}, True).split())
+    named = {p.seed.client_id for p in plan.pairs.pairs if p.seed.client_id in card}
+    assert named == {p.seed.client_id for p in plan.pairs.of("train")}
+    assert (
+        "It learned from 2 clients. No client is in two splits; they were parted 90:10:50" in card
+    )
+    assert "python -m magnet.reproduce evaluate.toml" in card
+
+
+def test_a_folder_goes_on_with_the_clients_it_was_begun_with(played, tmp_path):
+    split, whole = plan_of(played), plan_of(played, "all")
+    assert default_folder(played, "magnet").name == "tuned-magnet"
+    assert default_folder(played, "magnet", "all").name == "tuned-magnet-all"
+    for begun, other in ((split, whole), (whole, split)):  # their rows are the same: none
+        identity = json.dumps({"identity": identity_of(begun)})
+        (tmp_path / PROVENANCE).write_text(identity, encoding="utf-8")
+        check_folder(tmp_path, identity_of(begun))
+        with pytest.raises(UsageError, match="belongs to another fine-tuning: clients differ"):
+            check_folder(tmp_path, identity_of(other))
+
+
+def test_a_study_says_whose_sessions_to_learn_from():
+    assert load_study("demo").finetune.clients == "train"
+    assert load_study("demo", ["finetune.clients='all'"]).finetune.clients == "all"
+    with pytest.raises(UsageError, match=r"finetune\.clients: .*'train' or 'all'"):
+        load_study("demo", ["finetune.clients='test'"])
+
+
 def test_a_report_shows_the_likelihood_before_and_after(played, tmp_path):
     tuned = played / "tuned-magnet"
     tuned.mkdir()
@@ -231,6 +294,15 @@ def test_a_report_shows_the_likelihood_before_and_after(played, tmp_path):
     tables = (write_report([played], tmp_path / "a") / "tables.md").read_text(encoding="utf-8")
     assert "| tuned MAGneT | base | 1.5000 | 4.48 |" in tables
     assert "|  | with the adapter | 1.2500 | 3.49 |" in tables
+    found = {"rows": 0, "tokens": 0, "precision": "as served", "not_measured": "Nobody held out."}
+    whole = played / "tuned-magnet-all"
+    whole.mkdir()
+    (whole / "metrics.json").write_text(json.dumps({"validation": found}), encoding="utf-8")
+    tables = (write_report([played], tmp_path / "all") / "tables.md").read_text(encoding="utf-8")
+    assert "| tuned MAGneT | base | 1.5000 | 4.48 |" in tables
+    assert "| tuned-magnet-all | not measured | – | – |" in tables
+    assert "tuned-magnet-all: Nobody held out." in tables
+    shutil.rmtree(whole)
     (tuned / "metrics.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UsageError, match="is not what magnet finetune wrote"):
         write_report([played], tmp_path / "b")

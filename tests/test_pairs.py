@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,12 @@ from magnet.errors import UsageError
 from magnet.journal import read_sessions
 from magnet.lm import LMSpec, Meter, make_lm, resolve
 from magnet.prepare import assign
+from magnet.seeds import GenerationSeed, load_seeds
 from magnet.session import Message
 from magnet.training.pairs import SPLITS, Pair, messages_for, read_pairs, tuned_agent
+from magnet.training.plan import SIZES, Clients, Plan
+from magnet.training.recipe import load_recipe
+from magnet.training.tokens import Row, Rows
 from programs import METHODS, PAPER
 from prompts_frozen import load_prompts
 from prompts_frozen.authors import import_prompts
@@ -32,6 +37,32 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four clients with three attitudes each, two methods, twenty exchanges."""
     out = tmp_path_factory.mktemp("pairs") / "run"
     return play(out, ("magnet", "psych8k"), sessions=12, exchanges=20, stages='["generate"]')
+
+
+@pytest.fixture(scope="module")
+def paper_sized(played: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run as large as the paper's: 150 clients with three attitudes, session 1 to 450."""
+    out = tmp_path_factory.mktemp("paper") / "run"
+    (out / "sessions").mkdir(parents=True)
+    whole = next(s for s in read_sessions(played) if s.method == "magnet")
+    path = played / "sessions" / f"{whole.id}.json"
+    session = json.loads(path.read_bytes())
+    entries = []
+    for number in range(450):
+        entry = json.loads(json.dumps(seeds(3)[number % 3].entry))
+        entry["AI_client"]["intake_form"] += f"\nFile {number // 3}"
+        entries.append(entry)
+        seed, name = GenerationSeed.from_entry(entry), f"session_{number + 1:04d}"
+        ids = {"id": name, "seed_id": seed.seed_id, "client_id": seed.client_id, "example": entry}
+        assert ids.keys() <= session.keys()
+        (out / "sessions" / f"{name}.json").write_text(json.dumps(session | ids), encoding="utf-8")
+    file = out.parent / "seeds.json"
+    file.write_text(json.dumps(entries), encoding="utf-8")
+    known = json.loads((played / "provenance.json").read_bytes())
+    known["study"] |= {"seeds": str(file), "methods": ["magnet"], "sessions": None}
+    known["seeds"]["sha256"] = load_seeds(file).sha256
+    (out / "provenance.json").write_text(json.dumps(known), encoding="utf-8")
+    return out
 
 
 @pytest.fixture
@@ -64,6 +95,27 @@ def test_the_split_is_by_client_in_the_order_of_the_seeds(played: Path) -> None:
     assert found.order == "the seed file"
     assert found.rule == "2:1:1 in the order of the seed file"
     assert sum(len(found.of(s)) for s in SPLITS) == len(found.pairs)
+
+
+@pytest.mark.parametrize(("clients", "sizes"), [("train", (270, 30, 150)), ("all", (450, 0, 0))])
+def test_the_paper_s_numbers_of_sessions_pairs_and_steps(
+    paper_sized: Path, clients: Clients, sizes: tuple[int, int, int]
+) -> None:
+    """5400 pairs from 270 sessions, 600 from 30; 3 epochs of 4 rows a step."""
+    found = read_pairs(paper_sized, "magnet", SIZES[clients])
+    assert tuple(found.sessions.values()) == sizes
+    assert [len(found.of(split)) for split in SPLITS] == [20 * n for n in sizes]
+    assert sum(found.clients.values()) == 150
+    in_order = list(dict.fromkeys(pair.session for split in SPLITS for pair in found.of(split)))
+    assert in_order == [f"session_{number:04d}" for number in range(1, 451)]
+    turns = {split: Counter(pair.turn for pair in found.of(split)) for split in SPLITS}
+    for split, number in zip(SPLITS, sizes, strict=True):
+        assert turns[split] == {turn: number for turn in range(1, 21) if number}
+    recipe = load_recipe("paper")
+    assert recipe.validation is None  # NLL is measured on all of them
+    rows = Rows([Row([0], 0)] * len(found.of("train")))
+    plan = Plan(paper_sized, "magnet", "ours", recipe, "", found, rows, Rows(), {}, clients)
+    assert plan.steps == 3 * len(rows.rows) // 4
 
 
 def test_both_methods_of_a_client_are_in_one_part(played: Path) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 
 from eval.report import write_report
 from magnet.errors import UsageError
+from magnet.journal import read_sessions
 from magnet.lm.wire import encode
 from magnet.study import load_study
 from magnet.training.base import find_base, open_tokenizer
@@ -33,9 +34,9 @@ from magnet.training.finetune import finetune
 from magnet.training.measure import likelihood
 from magnet.training.pairs import messages_for, raw_prompt, read_pairs
 from magnet.training.plan import default_folder, make_plan
-from magnet.training.recipe import load_recipe
+from magnet.training.recipe import load_recipe, recipe_yaml
 from magnet.training.tokens import Renderer, make_rows
-from magnet.training.train import CHECKPOINTS, JOB, ROWS, attention_for, make_trainer
+from magnet.training.train import CHECKPOINTS, JOB, ROWS, attention_for, make_trainer, train
 from prompts_frozen.authors import import_prompts
 from tests.fake_server import FakeServer, serving
 from tests.running import ROOT, magnet, reproduce_args
@@ -171,6 +172,19 @@ def test_rows_lose_their_oldest_exchanges_and_never_their_reply(sessions, tokeni
 
 def test_the_trainer_takes_the_rows_as_they_are(tokenizer, tmp_path):
     """Longer than TRL's default of 1024 tokens, which would cut the reply."""
+    ids = list(range(100, 1600))
+    labels = [-100] * 1400 + ids[1400:]
+    trainer = tiny(tmp_path, tokenizer, {"input_ids": [ids], "labels": [labels]})
+    batch = next(iter(trainer.get_train_dataloader()))
+    assert batch["input_ids"][0, :1500].tolist() == ids
+    assert batch["labels"][0, :1500].tolist() == labels
+    # TRL makes the adapter of a quantised base bfloat16, and a resume makes it float32.
+    dtypes = {p.dtype for p in trainer.model.parameters() if p.requires_grad}
+    assert dtypes == {torch.float32}
+
+
+def tiny(folder, tokenizer, rows, *settings):
+    """A trainer of the smoke recipe on ready rows, with random weights."""
     from datasets import Dataset
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -178,20 +192,64 @@ def test_the_trainer_takes_the_rows_as_they_are(tokenizer, tmp_path):
         vocab_size=len(tokenizer), hidden_size=64, intermediate_size=64, num_hidden_layers=1,
         num_attention_heads=1, num_key_value_heads=1,
     )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(tmp_path / "base")
-    tokenizer.save_pretrained(tmp_path / "base")
-    ids = list(range(100, 1600))
-    labels = [-100] * 1400 + ids[1400:]
-    Dataset.from_dict({"input_ids": [ids], "labels": [labels]}).save_to_disk(tmp_path / ROWS)
-    shutil.copy(str(files("magnet.training") / "recipes" / "smoke.yaml"), tmp_path / "recipe.yaml")
-    (tmp_path / JOB).write_text(json.dumps({"base": str(tmp_path / "base")}), encoding="utf-8")
-    trainer = make_trainer(tmp_path)
+    LlamaForCausalLM(config).save_pretrained(folder / "base")
+    tokenizer.save_pretrained(folder / "base")
+    Dataset.from_dict(rows).save_to_disk(folder / ROWS)
+    recipe = load_recipe("smoke", settings)
+    (folder / "recipe.yaml").write_text(recipe_yaml(recipe), encoding="utf-8")
+    (folder / JOB).write_text(json.dumps({"base": str(folder / "base")}), encoding="utf-8")
+    return make_trainer(folder)
+
+
+#: Of 5 and 3 tokens, to be padded to 8.
+TWO = {"input_ids": [[5, 6, 7, 8, 9], [5, 6, 7]], "labels": [[-100, 6, 7, 8, 9], [5, 6, 7]]}
+SHORT = ("batch=2", "tokens=8")
+
+
+def collated(trainer):
     batch = next(iter(trainer.get_train_dataloader()))
-    assert batch["input_ids"][0, :1500].tolist() == ids
-    assert batch["labels"][0, :1500].tolist() == labels
-    # TRL makes the adapter of a quantised base bfloat16, and a resume makes it float32.
-    dtypes = {p.dtype for p in trainer.model.parameters() if p.requires_grad}
-    assert dtypes == {torch.float32}
+    longest = int(batch["attention_mask"].sum(1).argmax())  # the order is drawn
+    return [
+        {name: batch[name][i].tolist() for name in ("input_ids", "labels", "attention_mask")}
+        for i in (longest, 1 - longest)
+    ]
+
+
+def test_padding_counts_in_the_loss_where_the_recipe_says_so(tokenizer, tmp_path):
+    end = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    assert end != tokenizer.eos_token_id  # which ends a turn
+    assert collated(tiny(tmp_path, tokenizer, TWO, *SHORT, "loss='padded'")) == [
+        {
+            "input_ids": [5, 6, 7, 8, 9, end, end, end],
+            "labels": [-100, 6, 7, 8, 9, end, end, end],
+            "attention_mask": [1, 1, 1, 1, 1, 0, 0, 0],
+        },
+        {
+            "input_ids": [5, 6, 7, end, end, end, end, end],
+            "labels": [5, 6, 7, end, end, end, end, end],
+            "attention_mask": [1, 1, 1, 0, 0, 0, 0, 0],
+        },
+    ]
+
+
+def test_elsewhere_rows_are_padded_to_the_longest_and_padding_does_not_count(tokenizer, tmp_path):
+    long, short = collated(tiny(tmp_path, tokenizer, TWO, *SHORT, "loss='all'"))
+    assert long["labels"] == [-100, 6, 7, 8, 9]
+    assert short["labels"] == [5, 6, 7, -100, -100]
+    assert short["attention_mask"] == [1, 1, 1, 0, 0]
+
+
+def test_the_loss_of_a_step_is_the_mean_over_padding_too(tokenizer, tmp_path):
+    trainer = tiny(tmp_path, tokenizer, TWO, *SHORT, "loss='padded'")
+    batch = next(iter(trainer.get_train_dataloader()))
+    model = trainer.model.eval()
+    with torch.no_grad():
+        logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        counted = trainer.compute_loss(model, dict(batch))
+    expected = torch.nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1).float(), batch["labels"][:, 1:].flatten()
+    )
+    assert float(counted) == pytest.approx(float(expected), rel=1e-4)
 
 
 # What is checked before anything begins.
@@ -251,6 +309,13 @@ def test_print_shows_rows_steps_memory_and_time_and_begins_nothing(sessions, out
     for part in ("r: 16", "train ", "20 steps of 1 rows", "Memory a device", "assumed:"):
         assert part in done.stdout
     assert not out.exists()
+    assert "padded" not in done.stdout
+    more = magnet("finetune", sessions, "--method", "psych8k", "--recipe", "smoke", "--print",
+                  "--out", out, "--set", "tokens=1024", "--set", "loss='padded'")  # fmt: skip
+    share = re.search(r"padded to 1024 tokens: (\d+)% of the positions", more.stdout)
+    assert share is not None, more.stderr
+    assert 0 < int(share[1]) < 100
+    assert "20 steps of 1 rows, about 20,480 tokens" in more.stdout
 
 
 # Training.
@@ -339,6 +404,97 @@ def test_the_same_command_finds_all_done_and_another_recipe_is_refused(sessions,
         command(sessions, "--set", "r=4"), capture_output=True, text=True, env=environment()
     )
     assert (done.returncode, "recipe differ" in done.stderr) == (2, True)
+
+
+@needs_sessions
+def test_a_training_on_padding_learns_it_and_goes_on_after_a_stop(sessions, tokenizer, out):
+    settings = [*SETTINGS, "loss='padded'", "steps=6", "save_every=3"]
+    plan = make_plan(sessions, "psych8k", load_recipe("smoke", settings))
+    finetune(plan, out, Console(quiet=True))
+    trained = json.loads((out / "trained.json").read_bytes())
+    assert (trained["steps"], trained["tokens"]) == (6, 6 * 384)
+    assert trained["attention"] == "sdpa"
+    lines = [json.loads(line) for line in (out / "loss.jsonl").read_bytes().splitlines()]
+    print("loss by step, padding in it:", [round(line["loss"], 3) for line in lines])
+    assert [line["tokens"] for line in lines] == [384 * n for n in range(1, 7)]
+    found = json.loads((out / "metrics.json").read_bytes())["validation"]
+    tokens = sum(row.reply for row in plan.validation.rows)
+    assert (found["rows"], found["tokens"]) == (6, tokens)  # of the replies alone, as ever
+    # The adapter has learned what the base did not know: after the end of text there is more of it.
+    end = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    before, after = padding_nll(plan, None, end), padding_nll(plan, out / "adapter", end)
+    print(f"NLL of padding {before:.3f} -> {after:.3f}")
+    assert after < before / 2
+    once = load_file(out / "adapter" / "adapter_model.safetensors")
+    shutil.rmtree(out / CHECKPOINTS / "checkpoint-6")
+    train(out)
+    twice = load_file(out / "adapter" / "adapter_model.safetensors")
+    assert max(float((once[name] - twice[name]).abs().max()) for name in once) == 0
+    again = json.loads((out / "trained.json").read_bytes())
+    assert (again["steps_before"], again["tokens"]) == (3, 3 * 384)
+    assert [json.loads(line) for line in (out / "loss.jsonl").read_bytes().splitlines()] == lines
+
+
+def padding_nll(plan, adapter, end):
+    """How likely a model finds the first ten padding tokens after a row."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(plan.base, dtype=torch.float32)
+    if adapter:
+        model = PeftModel.from_pretrained(model, str(adapter))
+    row = plan.validation.rows[0]
+    ids = torch.tensor([row.ids + [end] * 10])
+    mask = torch.tensor([[1] * len(row.ids) + [0] * 10])
+    with torch.inference_mode():
+        logits = model.eval()(ids, attention_mask=mask).logits[0, -11:-1]
+    return float(torch.nn.functional.cross_entropy(logits, ids[0, -10:]))
+
+
+@needs_sessions
+def test_a_training_on_all_clients_measures_nothing_and_says_so(sessions):
+    line = [*command(sessions, "--clients", "all"), "--set", "steps=2"]
+    printed = run_quietly([*line, "--print"])
+    assert "train" in printed.stdout
+    assert "validation rows" not in printed.stdout
+    assert "no reply is held out. There is no evaluate.toml" in printed.stdout
+    done = run_quietly(line)
+    assert done.returncode == 0, done.stderr
+    assert "Likelihood is not measured: the adapter learns from all clients" in done.stdout
+    assert "There is no evaluate.toml: no client of the run is unseen" in done.stdout
+    out = default_folder(sessions, "psych8k", "all")
+    assert out.name == "tuned-psych8k-all"
+    assert (out / "adapter" / "adapter_model.safetensors").is_file()
+    assert not (out / "evaluate.toml").exists()
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    assert metrics["clients"] == "all"
+    assert metrics["validation"]["rows"] == 0
+    assert "held out" in metrics["validation"]["not_measured"]
+    known = json.loads((out / "provenance.json").read_bytes())
+    clients = {session.seed.client_id for session in read_sessions(sessions)}
+    assert (known["trained_on"]["clients"], set(known["trained_on"]["ids"])) == ("all", clients)
+    assert known["pairs"] == {"train": 60 * 20, "validation": 0, "test": 0}
+    tables = (write_report([sessions]) / "tables.md").read_text(encoding="utf-8")
+    assert "| tuned-psych8k-all | not measured |" in tables
+    line = [*command(sessions, "--out", str(out)), "--set", "steps=2"]
+    refused = run_quietly(line)  # the same folder with the training part alone
+    assert (refused.returncode, "rows, clients differ" in refused.stderr) == (2, True)
+
+
+def run_quietly(line):
+    return subprocess.run(line, capture_output=True, text=True, env=environment())
+
+
+def test_a_study_s_stage_can_train_on_all_clients(tmp_path):
+    out, settings = tmp_path / "run", {"recipe": "smoke", "set": {"steps": 2, "tokens": 1024}}
+    with serving(FakeServer(record=False)) as server:
+        given = {"methods": ["psych8k"], "sessions": 3, "stages": ["generate", "finetune"]}
+        args = reproduce_args(server, out, finetune=settings | {"clients": "all"}, **given)
+        done = run_quietly([sys.executable, "-m", "magnet.reproduce", *args])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no reply is held out" in done.stdout
+    assert (out / "tuned-psych8k-all" / "adapter" / "adapter_model.safetensors").is_file()
+    assert not (out / "evaluate.toml").exists()
 
 
 def test_a_study_s_stage_trains_after_generation_and_doctor_knows_it(tmp_path):

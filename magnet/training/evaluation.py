@@ -32,7 +32,7 @@ def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bo
     """Writes the study, and the test part's seeds beside it where no seed file gives them.
 
     Returns:
-        Whether there is anybody to evaluate with: without a client in the test part, no study.
+        Whether there is anybody to evaluate with: without an unseen client, no study.
 
     Args:
         plan: of one of the trainings; they share all that is used here.
@@ -64,6 +64,8 @@ def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bo
 
 
 def _seeds(plan: Plan, path: Path) -> dict[str, Any]:
+    if plan.clients == "all":
+        return {}
     known = plan.provenance.get("study") or {}
     if plan.pairs.order == SEED_FILE:
         source = str(known.get("seeds"))

@@ -28,7 +28,9 @@ def identity_of(plan: Plan) -> dict[str, Any]:
     """All that decides what comes out: a folder goes on with the same, and with nothing else."""
     rows = digest({"train": [row.ids for row in plan.train.rows]})
     held = digest({"validation": [row.ids for row in plan.validation.rows]})
-    return {
+    # Absent for the training part: folders from before there was a choice still go on.
+    seen = {"clients": "all"} if plan.clients == "all" else {}
+    return seen | {
         "method": plan.method,
         "prompts": plan.prompts,
         "recipe": plan.recipe.model_dump(mode="json"),
@@ -58,7 +60,7 @@ def finetune(
     folder = RunDirectory(out)
     out.mkdir(parents=True, exist_ok=True)
     identity = identity_of(plan)
-    _check_folder(out, identity)
+    check_folder(out, identity)
     folder.hold()
     try:
         if not (out / PROVENANCE).is_file():
@@ -82,7 +84,12 @@ def _check_tracker(report_to: str | None) -> None:
         )
 
 
-def _check_folder(out: Path, identity: dict[str, Any]) -> None:
+def check_folder(out: Path, identity: dict[str, Any]) -> None:
+    """Refuses a folder that holds anything but this fine-tuning.
+
+    Raises:
+        UsageError: other files, or a fine-tuning with another identity.
+    """
     known = out / PROVENANCE
     if not known.is_file():
         begun = {".lock", ROWS, JOB, "recipe.yaml"}  # killed while beginning
@@ -95,10 +102,11 @@ def _check_folder(out: Path, identity: dict[str, Any]) -> None:
         before = orjson.loads(known.read_bytes())["identity"]
     except (ValueError, KeyError, TypeError):
         before = {}
-    if changed := [key for key in identity if before.get(key) != identity[key]]:
+    keys = {**identity, **before}
+    if changed := [key for key in keys if before.get(key) != identity.get(key)]:
         raise UsageError(
             f"{out} belongs to another fine-tuning: {', '.join(changed)} differ",
-            "Go on with the same sessions and recipe, or name another folder: --out DIR",
+            "Go on with the same clients, sessions and recipe, or name another folder: --out DIR",
         )
 
 

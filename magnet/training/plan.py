@@ -5,14 +5,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from magnet.journal import read_provenance
+from magnet.seeds import SPLIT, SPLITS, Split
 from magnet.training.base import check_extra, find_base, open_config, open_tokenizer, quiet
 from magnet.training.pairs import PairSet, read_pairs, tuned_agent
 from magnet.training.recipe import Recipe
 from magnet.training.tokens import Renderer, Row, Rows, make_rows
 
+#: Whose sessions are learned from: the training part's (paper, appendix E), or all clients', as
+#: the paper does for CounselingBench (appendix F).
+Clients = Literal["train", "all"]
+#: Clients in the three parts, for proportion.
+SIZES = {"train": SPLIT, "all": (1, 0, 0)}
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _GB = 1e9
 
@@ -57,6 +63,7 @@ class Plan:
         train: rows of the training part.
         validation: rows NLL is measured on.
         provenance: the run's.
+        clients: whose sessions; with ``all`` no client is held out.
     """
 
     run: Path
@@ -68,6 +75,12 @@ class Plan:
     train: Rows
     validation: Rows
     provenance: Mapping[str, Any]
+    clients: Clients = "train"
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The parts that clients were put in."""
+        return ("train",) if self.clients == "all" else SPLITS
 
     @property
     def agent(self) -> str:
@@ -85,9 +98,16 @@ class Plan:
 
     @property
     def tokens(self) -> int:
-        """Tokens that training goes through, about."""
+        """Tokens that training goes through, about; padding too, where it counts."""
         mean = self.train.tokens / max(len(self.train.rows), 1)
-        return round(mean * self.steps * self.recipe.rows_a_step)
+        row = self.recipe.tokens if self.recipe.padded else mean
+        return round(row * self.steps * self.recipe.rows_a_step)
+
+    @property
+    def padding(self) -> float:
+        """The share of positions that are padding, where rows are padded to ``tokens``."""
+        whole = self.recipe.tokens * len(self.train.rows)
+        return 1 - self.train.tokens / whole if self.recipe.padded and whole else 0.0
 
     @cached_property
     def size(self) -> Size:
@@ -95,7 +115,13 @@ class Plan:
         return size_of(self.base, self.recipe)
 
 
-def make_plan(run: Path, method: str, recipe: Recipe, prompts: str | None = None) -> Plan:
+def make_plan(
+    run: Path,
+    method: str,
+    recipe: Recipe,
+    prompts: str | None = None,
+    clients: Clients = "train",
+) -> Plan:
     """Reads the pairs and makes the rows.
 
     Args:
@@ -103,6 +129,7 @@ def make_plan(run: Path, method: str, recipe: Recipe, prompts: str | None = None
         method: whose sessions.
         recipe: how to train.
         prompts: a prompt set; the one the run was played with unless given.
+        clients: whose sessions to learn from.
 
     Raises:
         UsageError: no such run or sessions, no extra, or a base model that will not do.
@@ -111,7 +138,7 @@ def make_plan(run: Path, method: str, recipe: Recipe, prompts: str | None = None
     quiet()
     provenance = read_provenance(run)
     named = prompts or str(provenance.get("prompts", {}).get("set") or "ours")
-    pairs = read_pairs(run, method)
+    pairs = read_pairs(run, method, SIZES[clients])
     base = find_base(recipe.model)
     renderer = Renderer(open_tokenizer(base), recipe.template)
 
@@ -120,12 +147,17 @@ def make_plan(run: Path, method: str, recipe: Recipe, prompts: str | None = None
 
     held = rows("validation")
     held.rows = spread(held.rows, recipe.validation)
-    return Plan(run, method, named, recipe, base, pairs, rows("train"), held, provenance)
+    train = rows("train")
+    return Plan(run, method, named, recipe, base, pairs, train, held, provenance, clients)
 
 
-def default_folder(run: Path, method: str) -> Path:
-    """Where an adapter goes unless told otherwise."""
-    return run / tuned_agent(method)
+def default_folder(run: Path, method: str, clients: Clients = "train") -> Path:
+    """Where an adapter goes unless told otherwise; one of all clients has its own folder.
+
+    >>> default_folder(Path("run"), "magnet", "all").name
+    'tuned-magnet-all'
+    """
+    return run / (tuned_agent(method) + ("-all" if clients == "all" else ""))
 
 
 def spread(rows: Sequence[Row], count: int | None) -> list[Row]:
@@ -184,9 +216,10 @@ def memory_of(size: Size, recipe: Recipe) -> Memory:
 
     Weights: 4 bits and their constants (0.127 bits a weight with double quantisation, else 0.5)
     in NF4, all else in the recipe's precision. Adapter and gradients in float32; two moments of
-    Adam, sharded or in the host's memory where DeepSpeed puts them. Activations of the longest
-    row: about 12 hidden and 6 inner widths a layer, of which checkpointing keeps one hidden width
-    a layer and one whole layer.
+    Adam, sharded or in the host's memory where DeepSpeed puts them. Activations of rows of
+    ``tokens`` tokens, the longest there can be and, with padding, the length of each: about 12
+    hidden and 6 inner widths a layer, of which checkpointing keeps one hidden width a layer and
+    one whole layer.
     """
     width = BYTES[recipe.precision]
     nf4 = (4 + (0.127 if recipe.double_quant else 0.5)) / 8

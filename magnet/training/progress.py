@@ -21,10 +21,12 @@ class Progress(TrainerCallback):
     Args:
         log: one line a step: step, epoch, loss, learning_rate, grad_norm, tokens.
         console: where to show it; None is silent.
+        step: tokens of each step, where rows are padded to one length: TRL leaves padding out
+            of its count.
     """
 
-    def __init__(self, log: Path, console: Console | None) -> None:
-        self.path, self.console = log, console
+    def __init__(self, log: Path, console: Console | None, step: int | None = None) -> None:
+        self.path, self.console, self.step = log, console, step
         self.losses: list[float] = []
         self.tokens = self.resumed_at = self.tokens_before = 0
         self.started = self.printed = 0.0
@@ -35,7 +37,7 @@ class Progress(TrainerCallback):
         self.resumed_at, self.started = state.global_step, time.monotonic()
         self.printed = self.started
         if state.is_world_process_zero:
-            lines = [_record(entry) for entry in state.log_history if "loss" in entry]
+            lines = [self._record(entry) for entry in state.log_history if "loss" in entry]
             self.losses = [line["loss"] for line in lines]
             self.tokens_before = int(lines[-1]["tokens"]) if lines else 0
             self.path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
@@ -60,9 +62,10 @@ class Progress(TrainerCallback):
         """A step is done."""
         if not logs or "loss" not in logs or not state.is_world_process_zero:
             return
-        record = _record({**logs, "step": state.global_step})
-        self.tokens = int(record["tokens"])  # TRL counts from the resume on
-        record["tokens"] += self.tokens_before
+        record = self._record({**logs, "step": state.global_step})
+        if self.step is None:
+            record["tokens"] += self.tokens_before  # TRL counts from the resume on
+        self.tokens = int(record["tokens"]) - self.tokens_before
         self.losses.append(record["loss"])
         with self.path.open("ab") as file:
             file.write(orjson.dumps(record) + b"\n")
@@ -87,7 +90,7 @@ class Progress(TrainerCallback):
         if self.bar is not None:
             self.bar.stop()
 
-
-def _record(entry: dict[str, Any]) -> dict[str, Any]:
-    names = {"step": "step", "epoch": "epoch", "num_tokens": "tokens"} | _KEPT
-    return {new: entry[old] for old, new in names.items() if old in entry}
+    def _record(self, entry: dict[str, Any]) -> dict[str, Any]:
+        names = {"step": "step", "epoch": "epoch", "num_tokens": "tokens"} | _KEPT
+        record = {new: entry[old] for old, new in names.items() if old in entry}
+        return record if self.step is None else record | {"tokens": record["step"] * self.step}

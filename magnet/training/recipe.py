@@ -24,7 +24,8 @@ class Recipe(BaseModel):
         template: how prompts are rendered: None is the model's own chat template, which servers
             apply on the chat wire; else one of the completions wire's.
         tokens: the longest row; what is longer loses its oldest exchanges, never its reply.
-        loss: over every token of a row, or over the ``reply`` alone.
+        loss: over the ``reply`` alone, over ``all`` of a row's tokens, or ``padded``: over every
+            position of a row that is padded to ``tokens``, as in the authors' script.
         quantization: of the frozen base while training.
         double_quant: quantise the quantisation constants too.
         precision: of the arithmetic while training.
@@ -59,7 +60,7 @@ class Recipe(BaseModel):
     model: str = Field(min_length=1)
     template: Literal["llama3", "chatml"] | None = None
     tokens: PositiveInt = 8192
-    loss: Literal["all", "reply"] = "reply"
+    loss: Literal["reply", "all", "padded"] = "reply"
     quantization: Literal["nf4", "none"] = "nf4"
     double_quant: bool = True
     precision: Precision = "bfloat16"
@@ -88,6 +89,11 @@ class Recipe(BaseModel):
     seed: int = 42
 
     @property
+    def padded(self) -> bool:
+        """Whether rows are padded to ``tokens`` and the padding counts in the loss."""
+        return self.loss == "padded"
+
+    @property
     def rows_a_step(self) -> int:
         """Rows that a step sees, over all devices."""
         return self.batch * self.accumulation * self.gpus
@@ -110,7 +116,8 @@ def load_recipe(
         over: keys that differ, as a study's table has them.
 
     Raises:
-        UsageError: unreadable, an unknown key (with the nearest known one), a wrong value.
+        UsageError: unreadable, an unknown key (with the nearest known one), a wrong value, or
+            values that exclude each other.
     """
     data = _read(source)
     _check_keys(data, source)
@@ -120,12 +127,18 @@ def load_recipe(
         apply_setting(data, setting)
         _check_keys(data, "--set")
     try:
-        return Recipe.model_validate(data)
+        recipe = Recipe.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(
             f"recipe {source}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
         ) from None
+    if recipe.padded and recipe.packing:
+        raise UsageError(
+            f"recipe {source}: loss is 'padded', but packed rows have no padding",
+            "--set packing=false",
+        )
+    return recipe
 
 
 def recipe_yaml(recipe: Recipe) -> str:

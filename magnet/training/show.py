@@ -6,12 +6,17 @@ from pathlib import Path
 import orjson
 from rich.console import Console
 
-from magnet.seeds import SPLITS
 from magnet.tables import print_table
 from magnet.training.base import cuda
+from magnet.training.model_card import (
+    NO_TEST,
+    NO_VALIDATION,
+    NONE_HELD_OUT,
+    NONE_UNSEEN,
+    likelihood_rows,
+)
 from magnet.training.plan import Plan, flops_a_token, memory_of
 from magnet.training.recipe import EMBEDDED, recipe_yaml
-from magnet.training.results import likelihood_rows
 from magnet.training.train import TRAINED
 
 #: Arithmetic taken for granted where nothing was measured: half of what an A100's data sheet says
@@ -27,7 +32,7 @@ def print_plan(plan: Plan, out: Path, console: Console) -> None:
 
     sys.stdout.write(recipe_yaml(plan.recipe) + "\n")
     sys.stdout.flush()
-    pairs = plan.pairs
+    pairs, recipe = plan.pairs, plan.recipe
     lines = [
         [
             split,
@@ -35,23 +40,31 @@ def print_plan(plan: Plan, out: Path, console: Console) -> None:
             f"{pairs.sessions[split]:,}",
             f"{len(pairs.of(split)):,}",
         ]
-        for split in SPLITS
+        for split in plan.splits
     ]
     print_table(console, ["split", "clients", "sessions", "pairs"], lines)
     for reason, count in pairs.left_out.items():
         say(f"{count} sessions left out: {reason}")
-    for name, rows in (("training", plan.train), ("validation", plan.validation)):
+    made = [("training", plan.train), ("validation", plan.validation)]
+    for name, rows in made[: len(plan.splits)]:
         say(
             f"{len(rows.rows):,} {name} rows, {rows.tokens:,} tokens; {rows.shortened} without "
-            f"their oldest exchanges, {rows.left_out} pairs longer than {plan.recipe.tokens} tokens"
+            f"their oldest exchanges, {rows.left_out} pairs longer than {recipe.tokens} tokens"
+        )
+    if plan.clients == "all":
+        say(f"{NONE_HELD_OUT} {NONE_UNSEEN}")
+    if recipe.padded:
+        say(
+            f"Each training row is padded to {recipe.tokens} tokens: {plan.padding:.0%} of the "
+            "positions that the loss counts are padding"
         )
     size = plan.size
     say(
-        f"{plan.steps:,} steps of {plan.recipe.rows_a_step} rows, about {plan.tokens:,} tokens"
-        + (" (fewer steps where rows are packed)" if plan.recipe.packing else "")
+        f"{plan.steps:,} steps of {recipe.rows_a_step} rows, about {plan.tokens:,} tokens"
+        + (" (fewer steps where rows are packed)" if recipe.packing else "")
     )
     say(f"{size.base / 1e6:,.0f}M parameters, adapter {size.adapter / 1e6:,.1f}M, for {plan.agent}")
-    memory = memory_of(size, plan.recipe)
+    memory = memory_of(size, recipe)
     parts = ("base", "adapter", "optimizer", "activations", "host")
     held = ", ".join(f"{part} {getattr(memory, part) / 1e9:.2f}" for part in parts)
     say(f"Memory a device, estimated from tensor sizes: {memory.total / 1e9:.2f} GB ({held})")
@@ -91,7 +104,7 @@ def print_tuned(folder: Path, console: Console) -> None:
         say(f"NLL a reply token of {measured['rows']} validation replies, {measured['precision']}:")
         print_table(console, ["model", "NLL", "perplexity"], rows)
     else:
-        say("No client fell to the validation part: likelihood was not measured.")
+        say(measured.get("not_measured", NO_VALIDATION))
     say(f"Adapter: {folder / 'adapter'}   card: {folder / 'README.md'}")
     if (folder / "merged").is_dir():
         say(f"Merged model: {folder / 'merged'}")
@@ -99,4 +112,4 @@ def print_tuned(folder: Path, console: Console) -> None:
     if study.is_file():
         say(f"Evaluate: serve it as {study} says, then: python -m magnet.reproduce {study}")
     else:
-        say("No client is in the test part: there is no study to evaluate with.")
+        say(NONE_UNSEEN if metrics.get("clients") == "all" else NO_TEST)

@@ -60,7 +60,9 @@ def finetune_stage(study: Study, run: Path, console: Console) -> None:
 
     adapters = {}
     for method in methods_of(study):
-        plan, out = make_plan(run, method, recipe_of(study)), default_folder(run, method)
+        clients = study.finetune.clients
+        plan = make_plan(run, method, recipe_of(study), clients=clients)
+        out = default_folder(run, method, clients)
         console.print(f"Fine-tuning {plan.agent} on sessions of {method}.", highlight=False)
         finetune(plan, out, console, merged=study.finetune.merge)
         print_tuned(out, console)

@@ -39,8 +39,11 @@ class Row:
         return len(self.ids) - self.start
 
     def labels(self, loss: str) -> list[int]:
-        """What each position is to predict: the ids; the prompt's are -100 for ``reply``."""
-        return self.ids if loss == "all" else [-100] * self.start + self.ids[self.start :]
+        """What each position is to predict: the ids; the prompt's are -100 for ``reply``.
+
+        Padding is the trainer's to add; see ``magnet.training.padding``.
+        """
+        return [-100] * self.start + self.ids[self.start :] if loss == "reply" else self.ids
 
 
 @dataclass

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from magnet.journal import write_atomically
 from magnet.training.base import cuda, load_for_training, open_tokenizer, quiet
+from magnet.training.padding import Padded, padding_token
 from magnet.training.recipe import Recipe, load_recipe
 
 #: What it reads in the folder, and what it writes there.
@@ -27,10 +28,14 @@ _COMPLETE = "trainer_state.json"  # written last of a checkpoint
 
 
 def attention_for(recipe: Recipe) -> tuple[str, bool]:
-    """The attention kernel, and whether rows are packed: only where it keeps them apart."""
+    """The attention kernel, and whether rows are packed: only where it keeps them apart.
+
+    Flash-attn computes nothing at padded positions, so it is not used where they count.
+    """
     from transformers.utils import is_flash_attn_2_available
 
-    flash = recipe.precision != "float32" and cuda() and is_flash_attn_2_available()
+    able = cuda() and is_flash_attn_2_available()
+    flash = able and recipe.precision != "float32" and not recipe.padded
     return ("flash_attention_2" if flash else "sdpa"), recipe.packing and flash
 
 
@@ -57,12 +62,15 @@ def make_trainer(folder: Path, progress: Any = None) -> Any:
     recipe = load_recipe(str(folder / "recipe.yaml"))
     job = orjson.loads((folder / JOB).read_bytes())
     attention, packing = attention_for(recipe)
+    tokenizer = open_tokenizer(job["base"])
+    if recipe.padded:
+        tokenizer.pad_token = padding_token(tokenizer)
     torch.manual_seed(recipe.seed)  # the adapter's first weights
     trainer = SFTTrainer(
         model=load_for_training(job["base"], recipe, attention),
         args=_arguments(folder, recipe, packing, job.get("report_to")),
         train_dataset=load_from_disk(str(folder / ROWS)),
-        processing_class=open_tokenizer(job["base"]),
+        processing_class=tokenizer,
         peft_config=LoraConfig(
             r=recipe.r,
             lora_alpha=recipe.alpha,
@@ -73,6 +81,8 @@ def make_trainer(folder: Path, progress: Any = None) -> Any:
         ),
         callbacks=[progress] if progress else [],
     )
+    if recipe.padded:
+        trainer.data_collator = Padded(trainer.data_collator, recipe.tokens)
     trainer.remove_callback(PrinterCallback)  # ``progress`` says it
     _float32(trainer.model)
     return trainer
@@ -85,13 +95,16 @@ def train(folder: Path, console: Console | None = None) -> dict[str, Any]:
     random numbers come back; the adapter is kept in float32 for it, see ``_float32``.
 
     Returns:
-        What it took: steps, tokens, seconds of this invocation, peak memory, losses.
+        What it took: steps, tokens (padding too, where it counts), seconds of this invocation,
+        peak memory, losses.
     """
     import torch
 
     from magnet.training.progress import Progress
 
-    progress = Progress(folder / LOG, console)
+    recipe = load_recipe(str(folder / "recipe.yaml"))
+    step = recipe.tokens * recipe.rows_a_step if recipe.padded else None
+    progress = Progress(folder / LOG, console, step)
     checkpoint = last_checkpoint(folder)
     trainer = make_trainer(folder, progress)
     if cuda():
