@@ -213,11 +213,20 @@ class Study(BaseModel):
             for role in roles
         }
         return data | {
-            "switches": self.faithful.model_dump(),
+            "switches": self._switches(),
             "seeds": seeds_sha256,
             "prompts": prompt_hashes,
             "models": models,
         }
+
+    def _switches(self) -> dict[str, Any]:
+        """The switches as the identity has them."""
+        switches = self.faithful.model_dump()
+        chosen = self.fidelity != "paper" or "ablations_see_history" in self.switches
+        if not chosen and set(self.methods) <= set(METHODS) - {"magnet-t", "magnet-c-t"}:
+            # Under "paper" it was once off: runs it does not touch keep their identity.
+            switches["ablations_see_history"] = False
+        return switches
 
 
 def _over(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 The techniques' selector is the agent that steers MAGneT (https://arxiv.org/abs/2509.04183,
 section 3); its choice shows in the reply that follows, so the reply and what the client makes of
-it are what is rated: on the six CTRS items of section 4.
+it are what is rated: on the six CTRS items (appendix D).
 """
 
 import copy

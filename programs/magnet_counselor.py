@@ -1,7 +1,7 @@
 """MAGneT's counselor and its ablations.
 
 MAGneT: Coordinated Multi-Agent Generation of Synthetic Multi-Turn Mental Health Counseling
-Sessions. https://arxiv.org/abs/2509.04183 (section 3; ablations in section 4)
+Sessions. https://arxiv.org/abs/2509.04183 (section 3; ablations: section 5, appendix I)
 """
 
 import dspy
