@@ -11,6 +11,7 @@ from dspy.utils.exceptions import AdapterParseError, LMError, is_retryable_lm_er
 
 from magnet.draw import Draw
 from magnet.lm import Call
+from magnet.lm.foreign import is_foreign
 from magnet.lm.sync import run_sync
 from magnet.session import AgentCall
 from programs.fidelity import PAPER, Fidelity
@@ -197,7 +198,9 @@ class Agent(dspy.Predict):
             seed = draw.at(self.role, retries["malformed"]).seed if draw else None
             try:
                 with dspy.context(adapter=adapter, call_log=log):
-                    config = self.asks | ({"seed": seed} if draw else {})
+                    config = self.asks | (
+                        self._anew(retries["malformed"]) if seed is None else {"seed": seed}
+                    )
                     answer = await super().aforward(config=config, **inputs)
                 break
             except AdapterParseError as error:
@@ -225,6 +228,11 @@ class Agent(dspy.Predict):
             finish=log[-1].finish if log else None,
         )
         return answer
+
+    def _anew(self, tries: int) -> dict[str, Any]:
+        """What keeps DSPy's cache from giving an unreadable reply again, where no seed does."""
+        foreign = tries and is_foreign(self.lm or dspy.settings.lm)
+        return {"rollout_id": tries} if foreign else {}
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """``aforward`` for synchronous callers."""

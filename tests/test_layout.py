@@ -23,7 +23,7 @@ LOWEST = {"magnet.errors", "magnet.upstream"}
 #: Modules, what they may not import, and exceptions to that.
 RULES = {
     "signatures": (OUTSIDE - {"signatures"}, set()),
-    "prompts_frozen": (OUTSIDE - {"prompts_frozen", "signatures"}, LOWEST),
+    "prompts_frozen": (OUTSIDE - {"prompts_frozen", "signatures"}, LOWEST | {"magnet.lm"}),
     "programs": (RUN | {"eval", "optimize"}, set()),
     "magnet.lm": (OUTSIDE, {"magnet.lm", "magnet.errors"}),
     "magnet.seeds": (OUTSIDE, LOWEST),

@@ -82,6 +82,11 @@ _SCHEMA = re.compile(
 )
 
 
+def names_schema(text: str) -> bool:
+    """Whether an error's text speaks of the JSON schema that was sent along."""
+    return _SCHEMA.search(text) is not None
+
+
 def _error(status: int, text: str, retry_after: str | None) -> lm15.LM15Error:
     """The lm15 error of an HTTP status: DSPy and the agents decide by its type on retries."""
     known: dict[int, type[lm15.LM15Error]] = {
@@ -180,7 +185,7 @@ class Engine:
             response = await self._post(request, structured)
         except BaseException as error:
             self.meter.fail(self.role)
-            refused = isinstance(error, lm15.InvalidRequestError) and _SCHEMA.search(str(error))
+            refused = isinstance(error, lm15.InvalidRequestError) and names_schema(str(error))
             if not (structured and refused):
                 raise
             self.support.structured = False  # this server cannot: answers are read from text
