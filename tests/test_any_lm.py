@@ -50,10 +50,12 @@ async def test_any_agent_sends_the_same_messages_and_schema(server: FakeServer, 
     assert "api_key" not in str(theirs).replace("'headers'", "")
 
 
-async def test_a_tuned_agent_sends_the_same_messages_and_schema(server: FakeServer) -> None:
-    for agent in (agent_on(server, "technique"), with_plain(server, "technique")):
-        answer = await tuned(agent).acall(draw=Draw((1, "a")), **inputs_for("technique"))
-        assert answer.techniques
+@pytest.mark.parametrize("name", ["technique", "response", "planner"])
+async def test_a_tuned_agent_sends_the_same_messages_and_schema(
+    server: FakeServer, name: str
+) -> None:
+    for agent in (agent_on(server, name), with_plain(server, name)):
+        answer = await tuned(agent).acall(draw=Draw((1, "a")), **inputs_for(name))
         assert answer.call.output_tokens
     ours, theirs = server.requests
     for key in ("messages", "seed", "response_format"):
