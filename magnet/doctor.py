@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import dspy
+
 from magnet.errors import UsageError
 from magnet.lm import LMSpec, resolve
 from magnet.prepare import check_disk, make_programs, roles_of
 from magnet.seeds import load_seeds
 from magnet.study import Study, load_study
+from programs import Client
 from prompts_frozen import load_prompts
 
 Check = tuple[bool, str]
@@ -24,6 +27,14 @@ def _try(check: Callable[[], str]) -> Check:
 def _model(spec: LMSpec, table: str, roles: Sequence[str]) -> str:
     found = resolve(spec, table)
     return f"{found.model} at {spec.url or 'embedded'} ({spec.wire}) for {', '.join(roles)}"
+
+
+def _programs(study: Study) -> tuple[dict[str, dspy.Module], Client] | str:
+    """The study's programs, or why they cannot be made."""
+    try:
+        return make_programs(study)
+    except UsageError as error:
+        return str(error)
 
 
 def _finetune(study: Study) -> str:
@@ -59,8 +70,12 @@ def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
     prompts = _try(lambda: f"prompts {study.prompts}: {len(load_prompts(study.prompts))} locked")
     yield prompts
     usable = study if prompts[0] else study.model_copy(update={"prompts": "ours"})
-    for model in study.models(roles_of(*make_programs(usable))):
-        yield _try(partial(_model, *model))
+    programs = _programs(usable)
+    if isinstance(programs, str):
+        yield False, programs
+    else:
+        for model in study.models(roles_of(*programs)):
+            yield _try(partial(_model, *model))
 
     def disk() -> str:
         check_disk(out, sessions, study.exchanges)

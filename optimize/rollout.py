@@ -176,8 +176,9 @@ class Rollout:
         """The counselor with the agents under tuning; at the prefix the rest is as recorded."""
         counselor = copy.copy(self.counselor)
         if recorded is not None:
-            for role in SPECIALISTS:
-                setattr(counselor, role, Recorded(reply=recorded.candidates[role]))
+            for role in counselor.specialists:
+                draft = recorded.candidates.get(role)
+                setattr(counselor, role, None if draft is None else Recorded(reply=draft))
             if "planner" not in agents:  # another plan may ask for other techniques
                 counselor.technique = Recorded(techniques=list(recorded.techniques))
         for name, agent in agents.items():

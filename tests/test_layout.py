@@ -29,7 +29,10 @@ RULES = {
     "magnet.seeds": (OUTSIDE, LOWEST),
     "magnet.session": (OUTSIDE - {"signatures"}, {"magnet.seeds"}),
     "magnet.journal": ({"programs", "prompts_frozen", "magnet.lm", "eval", "optimize"}, set()),
-    "magnet.roleplay": (RUN | {"programs", "magnet.lm", "eval", "optimize"}, set()),
+    "magnet.roleplay": (
+        RUN | {"programs", "magnet.lm", "eval", "optimize"},
+        {"programs.asking", "programs.calls"},
+    ),
     "magnet.training": (
         OUTSIDE,
         {"magnet", "programs", "prompts_frozen", "eval.dialogues", "eval.svg"},

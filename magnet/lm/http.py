@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -140,6 +140,13 @@ def log_call(call: Call) -> None:
         log.append(call)
 
 
+def _seeded(request: Request) -> Request:
+    """The request with the next seed of its caller (``dspy.settings.next_seed``) if it has none."""
+    if request.config.seed is not None or (draw := dspy.settings.get("next_seed")) is None:
+        return request
+    return replace(request, config=replace(request.config, seed=draw()))
+
+
 class Asker(Protocol):
     """What answers requests: an engine, or one in front of it."""
 
@@ -177,6 +184,7 @@ class Engine:
                 retried.
             BudgetReached: the request was not sent.
         """
+        request = _seeded(request)
         asked = self.spec.structured and request.config.response_format is not None
         structured = asked and self.support.structured
         self.meter.start(self.role)
