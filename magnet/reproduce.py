@@ -104,7 +104,7 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
             return outcome
 
         # A module of the user's own may ask the LM of its context: that of its role.
-        own = {"lm": patient(lms["response"])} if study.own_methods else {}
+        own = {"lm": patient(lms["response"])} if study.own_methods and "response" in lms else {}
         with display, dspy.context(**own):
             return run_loop(_stoppable(main())), meter
     finally:

@@ -162,7 +162,8 @@ class Agent(dspy.Predict):
         self.asks: dict[str, Any] = {}
         self.prompt = prompt or load_prompts()[name]
         self._asked_again = tries
-        self._fit(frozenset())
+        self.left_out: frozenset[str] = frozenset()
+        self._fit(self.left_out)
 
     def leave_out(self, specialists: Collection[str]) -> None:
         """Goes on without these specialists, or with those that are back.
@@ -191,10 +192,11 @@ class Agent(dspy.Predict):
         frozen, tuned = reader_for(self.name, self.fidelity), reader_for(self.name, PAPER)
         if choosing and gone:
             frozen, tuned = (reading.less_techniques(read, techniques) for read in (frozen, tuned))
-        signature = AGENTS[self.name]
-        for name in hidden:
-            signature = signature.delete(name)
-        self.signature: Any = signature.with_instructions(self.signature.instructions)
+        if gone != self.left_out:
+            signature: Any = AGENTS[self.name]
+            for name in hidden:
+                signature = signature.delete(name)
+            self.signature: Any = signature.with_instructions(self.signature.instructions)
         schema = schema_for(self.name, techniques) if typed else None
         self.frozen = FrozenAdapter(prompt, frozen, schema)
         self.own_format = TunedAdapter(tuned, tuned_schema(self.name, techniques), self.name)
