@@ -17,8 +17,10 @@ _HOME = {
     "role_play": "magnet.roleplay",
     "connect": "magnet.lm",
     "Study": "magnet.study",
-    "MagnetCounselor": "programs",
-    "Client": "programs",
+    **dict.fromkeys(("Agent", "AgentError", "Client", "Counselor", "Judge"), "programs"),
+    **dict.fromkeys(("MagnetCounselor", "Moment"), "programs"),
+    "Prompt": "prompts_frozen",
+    "load_prompts": "prompts_frozen",
 }
 __all__ = ["__version__", *_HOME]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 
-from magnet.journal import read_provenance, read_sessions, unfinished
+from magnet.journal import method_names, read_provenance, read_sessions, unfinished
 
 
 @dataclass
@@ -57,7 +57,7 @@ def compare(run: Path) -> list[MethodRow]:
         UsageError: this is no run directory.
     """
     whole = read_provenance(run)
-    methods: list[str] = whole["study"]["methods"]
+    methods = method_names(whole)
     rows = {method: MethodRow(method) for method in methods}
     seconds = _seconds(run)
     seen: Counter[str] = Counter()

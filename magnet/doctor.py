@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import dspy
+
 from magnet.errors import UsageError
 from magnet.lm import LMSpec, resolve
 from magnet.prepare import check_disk, make_programs, roles_of
 from magnet.seeds import load_seeds
 from magnet.study import Study, load_study
+from programs import Client
 from prompts_frozen import load_prompts
 
 Check = tuple[bool, str]
@@ -32,6 +35,14 @@ def _judges(study: Study) -> Iterator[Check]:
         who = "judge" if name == "judge" else f"judge {name}"
         passed, text = _try(partial(_model, spec, study.judge_table(name), [who]))
         yield passed, text if passed else f"{who}: {text}"  # the table may be of all judges
+
+
+def _programs(study: Study) -> tuple[dict[str, dspy.Module], Client] | str:
+    """The study's programs, or why they cannot be made."""
+    try:
+        return make_programs(study)
+    except UsageError as error:
+        return str(error)
 
 
 def _finetune(study: Study) -> str:
@@ -68,8 +79,12 @@ def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
     prompts = _try(lambda: f"prompts {study.prompts}: {len(load_prompts(study.prompts))} locked")
     yield prompts
     usable = study if prompts[0] else study.model_copy(update={"prompts": "ours"})
-    for model in study.models(roles_of(*make_programs(usable))):
-        yield _try(partial(_model, *model))
+    programs = _programs(usable)
+    if isinstance(programs, str):
+        yield False, programs
+    else:
+        for model in study.models(roles_of(*programs)):
+            yield _try(partial(_model, *model))
     if "judge" in study.stages:
         yield from _judges(study)
 

@@ -3,10 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import dspy
+
+from magnet.lm import ROLES
 from magnet.lm.usage import cost
+from magnet.prepare import role_of
 from magnet.seeds import GenerationSeed
 from magnet.study import Study
-from programs import Agent, Client, Counselor, Judge
+from programs import Agent, Client, Judge
 
 #: Characters a token holds, roughly, in English text.
 CHARS = 4
@@ -30,9 +34,19 @@ def _limit(study: Study, role: str) -> int:
     return study.spec(role).max_tokens or UNLIMITED
 
 
-def _input_tokens(study: Study, seeds: Sequence[GenerationSeed], agent: Agent, turns: int) -> int:
-    """Tokens of all an agent's prompts, over all seeds and turns."""
-    prompt = agent.frozen.prompt
+def _shown(predictor: dspy.Predict) -> tuple[int, frozenset[str]]:
+    """Characters of a predictor's prompt without its inputs, and the inputs it shows."""
+    if isinstance(predictor, Agent):
+        prompt = predictor.frozen.prompt
+        return len(prompt.system or "") + len(prompt.user), prompt.placeholders
+    return len(predictor.signature.instructions), frozenset(predictor.signature.input_fields)
+
+
+def _input_tokens(
+    study: Study, seeds: Sequence[GenerationSeed], agent: dspy.Predict, turns: int
+) -> int:
+    """Tokens of all a predictor's prompts, over all seeds and turns."""
+    text, inputs = _shown(agent)
     reply = _limit(study, "response")
     said = reply + _limit(study, "client")
     total = 0
@@ -40,20 +54,21 @@ def _input_tokens(study: Study, seeds: Sequence[GenerationSeed], agent: Agent, t
         # Before turn t the history holds t - 1 exchanges; the client also reads the new reply.
         opening = (len(seed.greeting) + len(seed.opening)) // CHARS
         history = opening * turns + said * turns * (turns - 1) // 2
-        whole = agent.fidelity.client_sees == "seed"
+        whole = study.faithful.client_sees == "seed"
         sizes = {
             "client_information": len(seed.client_information) // CHARS * turns,
             "reason": len(seed.reason_counseling) // CHARS * turns,
             "first_utterance": len(seed.opening) // CHARS * turns,
             "intake_form": len(str(seed.entry) if whole else seed.intake_form) // CHARS * turns,
             "attitude": len(seed.attitude_instruction) // CHARS * turns,
-            "history": history + (reply * turns if agent.name == "client" else 0),
+            "history": history + (reply * turns if getattr(agent, "name", "") == "client" else 0),
             "plan": _limit(study, "planner") * turns,
             "techniques": 10 * turns,
         }
-        total += (len(prompt.system or "") + len(prompt.user)) // CHARS * turns
-        for name in prompt.placeholders:
-            total += sizes[name] if name in sizes else _limit(study, name) * turns
+        total += text // CHARS * turns
+        for name in inputs:
+            known = name if name in ROLES else "response"
+            total += sizes[name] if name in sizes else _limit(study, known) * turns
     return total
 
 
@@ -80,21 +95,23 @@ def _judging(study: Study, seeds: Sequence[GenerationSeed], methods: int) -> Rol
 def estimate(
     study: Study,
     seeds: Sequence[GenerationSeed],
-    counselors: Mapping[str, Counselor],
+    counselors: Mapping[str, dspy.Module],
     client: Client,
 ) -> list[RoleEstimate]:
     """Calls and tokens by role, if no session ends early and nothing is asked twice.
 
-    Answers are taken at their token limit, tokens as four characters.
+    Answers are taken at their token limit, tokens as four characters; a predictor that is no
+    agent is taken to ask once a turn.
     """
     rows: dict[str, RoleEstimate] = {}
     for counselor in counselors.values():
-        for agent in [*counselor.predictors(), *client.predictors()]:
-            turns = 1 if agent.name == "planner" else study.exchanges
-            row = rows.setdefault(agent.role, RoleEstimate(agent.role))
+        for name, agent in [*counselor.named_predictors(), *client.named_predictors()]:
+            role = role_of(name, agent)
+            turns = 1 if role == "planner" else study.exchanges
+            row = rows.setdefault(role, RoleEstimate(role))
             row.calls += len(seeds) * turns
             row.input_tokens += _input_tokens(study, seeds, agent, turns)
-            row.output_tokens += len(seeds) * turns * _limit(study, agent.role)
+            row.output_tokens += len(seeds) * turns * _limit(study, role)
     if "judge" in study.stages:
         rows["judge"] = _judging(study, seeds, len(counselors))
     for row in rows.values():

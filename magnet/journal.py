@@ -258,6 +258,12 @@ def read_provenance(run: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not the provenance of a run") from None
 
 
+def method_names(whole: dict[str, Any]) -> list[str]:
+    """A run's methods as its sessions name them, from its provenance."""
+    own = whole.get("identity", {}).get("sources", {})
+    return [m.rpartition(":")[2] if m in own else m for m in whole["study"]["methods"]]
+
+
 def check_free(path: Path, needed: float, what: str) -> None:
     """Refuses what would fill the disk.
 

@@ -1,6 +1,7 @@
 """A study made ready: files read and checked, programs built, models found."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,11 @@ from magnet.seeds import GenerationSeed, SeedFile, load_seeds
 from magnet.study import Study, load_study
 from optimize.artefact import Artefact
 from optimize.artefact import load as load_artefact
-from programs import METHODS, Agent, Client, Counselor
+from programs import METHODS, Agent, Client, MagnetCounselor
+from programs.own import make_own, name_of
+
+#: Faults of server and network that are borne for one answer, as an agent bears them.
+FAULTS = 7
 
 # Bytes of a session file without its turns, and of a turn.
 _SESSION_BYTES = 12_000
@@ -25,18 +30,21 @@ _TURN_BYTES = 8_000
 
 def make_programs(
     study: Study, artefacts: Sequence[Artefact] = ()
-) -> tuple[dict[str, Counselor], Client]:
-    """The program of each of the study's methods, and the client's.
+) -> tuple[dict[str, dspy.Module], Client]:
+    """The program of each of the study's methods by its name, and the client's.
 
     Args:
         study: the study.
         artefacts: tuned agents that take the place of frozen ones.
 
     Raises:
-        UsageError: a prompt is not as locked, or no program has a tuned agent.
+        UsageError: a prompt is not as locked, a method of one's own does not load, or no
+            program has a tuned agent or the specialists that are left out.
     """
-    counselors = {m: METHODS[m](study.prompts, study.faithful) for m in study.methods}
+    counselors = {name_of(method): make_counselor(method, study) for method in study.methods}
     client = Client(study.prompts, study.faithful)
+    if study.leave_out:
+        _leave_out(study, counselors)
     for artefact in artefacts:
         tuned = artefact.apply(agents_of(counselors, client))
         judges = any(name.startswith(("ctrs-", "wai-")) for name in artefact.agents)
@@ -49,16 +57,66 @@ def make_programs(
     return counselors, client
 
 
-def agents_of(counselors: Mapping[str, Counselor], client: Client) -> list[Agent]:
+def make_counselor(method: str, study: Study) -> dspy.Module:
+    """The program of one of a study's methods.
+
+    Raises:
+        UsageError: a prompt is not as locked, or a method of one's own does not load.
+    """
+    if method in METHODS:
+        return METHODS[method](study.prompts, study.faithful)
+    return make_own(method, study.prompts, study.faithful)
+
+
+def _leave_out(study: Study, counselors: Mapping[str, dspy.Module]) -> None:
+    having = [c for c in counselors.values() if isinstance(c, MagnetCounselor)]
+    if not having:
+        raise UsageError(
+            f"leave_out: the methods {', '.join(study.methods)} have no specialists",
+            "They belong to MAGneT's methods: magnet, magnet-c, magnet-t, magnet-c-t.",
+        )
+    for counselor in having:
+        counselor.leave_out(*study.leave_out)
+
+
+def agents_of(counselors: Mapping[str, dspy.Module], client: Client) -> list[Agent]:
     """All agents of all programs."""
-    programs: list[Counselor | Client] = [*counselors.values(), client]
-    return [agent for program in programs for agent in program.predictors()]
+    predictors = [p for program in (*counselors.values(), client) for p in program.predictors()]
+    return [predictor for predictor in predictors if isinstance(predictor, Agent)]
 
 
-def roles_of(counselors: Mapping[str, Counselor], client: Client) -> list[str]:
+def role_of(name: str, predictor: dspy.Predict) -> str:
+    """The role whose model a predictor uses.
+
+    Args:
+        name: its place in its program. A predictor that is no agent has the role its attribute
+            is named after, ``response`` where it is named after none.
+        predictor: the predictor.
+    """
+    if isinstance(predictor, Agent):
+        return str(predictor.role)
+    return next((part for part in re.split(r"\W+", name) if part in ROLES), "response")
+
+
+def roles_of(counselors: Mapping[str, dspy.Module], client: Client) -> list[str]:
     """The roles that programs use."""
-    used = {agent.role for agent in agents_of(counselors, client)}
+    programs = (*counselors.values(), client)
+    used = {role_of(*named) for program in programs for named in program.named_predictors()}
+    if any(not type(p).__module__.startswith("programs.") for p in counselors.values()):
+        used.add("response")  # a module of the user's own may ask the LM of its context
     return [role for role in ROLES if role in used]
+
+
+def prompt_hashes(counselors: Mapping[str, dspy.Module], client: Client) -> dict[str, str]:
+    """Hash of each agent's prompt by agent, and by method too where methods differ in it."""
+    hashes: dict[str, str] = {}
+    for method, program in {**counselors, "client": client}.items():
+        for agent in program.predictors():
+            if isinstance(agent, Agent):
+                digest = agent.prompt_sha256
+                if hashes.setdefault(agent.name, digest) != digest:
+                    hashes[f"{method}.{agent.name}"] = digest
+    return hashes
 
 
 @dataclass
@@ -77,7 +135,7 @@ class Prepared:
     study: Study
     file: SeedFile
     seeds: Sequence[GenerationSeed]
-    counselors: Mapping[str, Counselor]
+    counselors: Mapping[str, dspy.Module]
     client: Client
     artefacts: Sequence[Artefact] = ()
 
@@ -99,8 +157,7 @@ class Prepared:
     @property
     def identity(self) -> dict[str, Any]:
         """All that decides what comes out."""
-        agents = agents_of(self.counselors, self.client)
-        hashes = {agent.name: agent.prompt_sha256 for agent in agents}
+        hashes = prompt_hashes(self.counselors, self.client)
         return self.study.identity(self.file.sha256, hashes, self.roles)
 
 
@@ -152,11 +209,23 @@ def resolve_models(
 
 
 def assign(program: dspy.Module, lms: Mapping[str, dspy.LM]) -> dspy.Module:
-    """Gives every agent of a program the LM of its role."""
-    for predictor in program.predictors():
+    """Gives every predictor of a program the LM of its role.
+
+    One that is no agent keeps an LM of its own; it does not ask again after a fault, so that
+    DSPy has to.
+    """
+    for name, predictor in program.named_predictors():
+        lm = lms[role_of(name, predictor)]
         if isinstance(predictor, Agent):
-            predictor.lm = lms[predictor.role]
+            predictor.lm = lm
+        elif predictor.lm is None:
+            predictor.lm = patient(lm)
     return program
+
+
+def patient(lm: dspy.LM) -> dspy.LM:
+    """The LM for modules that do not ask again themselves: DSPy bears what an agent would."""
+    return lm.copy(num_retries=FAULTS)
 
 
 def quiet() -> None:

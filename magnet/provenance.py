@@ -90,7 +90,7 @@ def provenance(
 
 def session_provenance(whole: dict[str, Any]) -> dict[str, Any]:
     """The part of it that stands in every session file, nothing that differs between two runs."""
-    tuned = whole.get("tuned", ())
+    tuned, left_out = whole.get("tuned", ()), whole["study"].get("leave_out")
     return {
         "study": digest(whole["identity"]),
         "seed": whole["study"]["seed"],
@@ -104,4 +104,6 @@ def session_provenance(whole: dict[str, Any]) -> dict[str, Any]:
         "version": whole["packages"]["magnet-sessions"],
         "commit": whole["commit"],
         "use": "research only, never clinical use",
-    } | ({"tuned": [name for one in tuned for name in one["agents"]]} if tuned else {})
+        **({"leave_out": left_out} if left_out else {}),
+        **({"tuned": [name for one in tuned for name in one["agents"]]} if tuned else {}),
+    }

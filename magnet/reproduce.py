@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
+import dspy
 import typer
 from rich.console import Console
 
@@ -23,7 +24,7 @@ from magnet.journal import RunDirectory, read_sessions
 from magnet.judge import JudgeStage, make_panel, models_of
 from magnet.lm import Meter
 from magnet.lm.loop import run_loop
-from magnet.prepare import Prepared, assign, check_disk, prepare, quiet, resolve_models
+from magnet.prepare import Prepared, assign, check_disk, patient, prepare, quiet, resolve_models
 from magnet.progress import Display, money_text
 from magnet.provenance import provenance, session_provenance, study_toml
 from magnet.study import digest, load_study
@@ -54,7 +55,9 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
         directory.note_judges(models_of(panel))
         meter.load(directory.load_usage())
         done = directory.finished()
-        todo = [job for job in jobs(study.methods, prepared.seeds) if job[0] not in done]
+        todo = [
+            job for job in jobs(list(prepared.counselors), prepared.seeds) if job[0] not in done
+        ]
         total = prepared.sessions
         display = Display(
             console,
@@ -100,7 +103,9 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
             stage.add_to(outcome)
             return outcome
 
-        with display:
+        # A module of the user's own may ask the LM of its context: that of its role.
+        own = {"lm": patient(lms["response"])} if study.own_methods and "response" in lms else {}
+        with display, dspy.context(**own):
             return run_loop(_stoppable(main())), meter
     finally:
         book.close()

@@ -7,6 +7,8 @@ import dspy
 from magnet.draw import Draw
 from magnet.seeds import GenerationSeed
 from magnet.session import Message, Session, Turn
+from programs.asking import ask
+from programs.calls import calls_of
 from signatures.reading import mentioned_techniques
 
 #: Called with the session after each finished turn, which is its last.
@@ -28,9 +30,11 @@ async def role_play(
     It ends after ``exchanges`` turns (2 + 2 * exchanges messages) or when the client leaves.
 
     Args:
-        counselor: called with seed, history, plan and draw; gives ``reply`` and, where it has
-            them, ``plan``, ``candidates``, ``techniques``.
-        client: called with seed, history and draw; gives ``reply`` and ``ended``.
+        counselor: called with those of seed, history, plan and draw that it names; gives
+            ``reply`` and, where it has them, ``plan``, ``candidates``, ``techniques``.
+            Without ``calls``, its LM calls are counted as the role ``response``.
+        client: called with seed, history and draw; gives ``reply`` and, where it leaves,
+            ``ended``.
         seed: what the session starts from.
         exchanges: how many turns at most.
         random_seed: of the run; None leaves sampling to the server.
@@ -45,21 +49,23 @@ async def role_play(
     while len(session.turns) < exchanges and session.end is None:
         draw = root.at(len(session.turns) + 1) if root else None
         history = session.history
-        said = await counselor.acall(seed=seed, history=history, plan=session.plan, draw=draw)
+        said = await ask(
+            counselor, "response", seed=seed, history=history, plan=session.plan, draw=draw
+        )
         chosen = said.get("techniques") or []
         words = chosen if isinstance(chosen, str) else None
         heard = [*history, Message(role="counselor", message=said.reply)]
-        answer = await client.acall(seed=seed, history=heard, draw=draw)
+        answer = await ask(client, "client", seed=seed, history=heard, draw=draw)
         turn = Turn(
             candidates=said.get("candidates") or {},
             techniques=chosen if words is None else mentioned_techniques(words),
             technique_text=words,
             reply=said.reply,
             client_reply=answer.reply,
-            ended=answer.ended,
-            calls=[*said.calls, *answer.calls],
+            ended=bool(answer.get("ended")),
+            calls=[*calls_of(said), *calls_of(answer)],
         )
-        session.plan = said.get("plan")
+        session.plan = said.get("plan") or session.plan
         session.turns.append(turn)
         if on_turn is not None:
             await on_turn(session)

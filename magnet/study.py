@@ -25,6 +25,8 @@ from magnet.lm.spec import CONNECTION, PARENTS, ROLES, LMSpec, Price, spec_for
 from magnet.lm.usage import Budget
 from optimize.spec import OptimizeSpec
 from programs import FIDELITIES, METHODS, Fidelity
+from programs.own import is_own, look_in, name_of, source_sha256
+from signatures import SPECIALISTS
 
 #: Keys that change where or how fast a run goes, not what comes out: a run directory may be
 #: continued with others.
@@ -79,7 +81,8 @@ class Study(BaseModel):
 
     Attributes:
         name: names the run directory.
-        methods: generation systems, each played on the same seeds.
+        methods: generation systems, each played on the same seeds; ``module:attribute`` is one
+            of the user's own.
         seeds: a seed file's path, or ``ours``.
         sessions: how many of its seeds, from the first; all of them unless set.
         split: which clients of the seed file are played: ``all``, or the paper's training,
@@ -95,6 +98,7 @@ class Study(BaseModel):
         prompts: the prompt set.
         fidelity: ``paper`` follows the paper's text, ``released`` the authors' scripts.
         switches: single switches of ``programs.fidelity.Fidelity`` that differ from it.
+        leave_out: specialists that MAGneT's methods do without, by role.
         tuned: artefacts of ``optimize.selector``, by path: agents that take the place of the
             frozen ones.
         optimize: how ``optimize.selector`` tunes an agent on this study.
@@ -121,6 +125,7 @@ class Study(BaseModel):
     prompts: str = "ours"
     fidelity: Literal["paper", "released"] = "paper"
     switches: dict[str, Any] = {}
+    leave_out: list[str] = []
     tuned: list[str] = []
     optimize: OptimizeSpec = OptimizeSpec()
     workers: PositiveInt | None = None
@@ -132,11 +137,26 @@ class Study(BaseModel):
     @classmethod
     def _known_methods(cls, methods: list[str]) -> list[str]:
         for method in methods:
-            if method not in METHODS:
-                raise ValueError(f"there is no method {method!r}{nearest(method, METHODS)}")
-        if len(set(methods)) != len(methods):
+            if not (method in METHODS or is_own(method)):
+                form = "; one of your own is written module:attribute" if ":" in method else ""
+                raise ValueError(f"there is no method {method!r}{form or nearest(method, METHODS)}")
+            if is_own(method) and name_of(method) in METHODS:
+                raise ValueError(
+                    f"{method!r} bears the name of a method that ships; choose another"
+                )
+        if len({name_of(method) for method in methods}) != len(methods):
             raise ValueError("a method is named twice")
         return methods
+
+    @field_validator("leave_out")
+    @classmethod
+    def _known_specialists(cls, roles: list[str]) -> list[str]:
+        for role in roles:
+            if role not in SPECIALISTS:
+                raise ValueError(f"there is no specialist {role!r}{nearest(role, SPECIALISTS)}")
+        if len(set(roles)) == len(SPECIALISTS):
+            raise ValueError("all five specialists are left out; keep one")
+        return [role for role in SPECIALISTS if role in roles]
 
     @model_validator(mode="after")
     def _known_switches(self) -> "Study":
@@ -147,6 +167,11 @@ class Study(BaseModel):
     def faithful(self) -> Fidelity:
         """The fidelity with the study's own switches."""
         return Fidelity.model_validate(FIDELITIES[self.fidelity].model_dump() | self.switches)
+
+    @property
+    def own_methods(self) -> list[str]:
+        """Those of its methods that are the user's own."""
+        return [method for method in self.methods if is_own(method)]
 
     def spec(self, role: str) -> LMSpec:
         """A role's model."""
@@ -210,16 +235,29 @@ class Study(BaseModel):
         data = self.model_dump(mode="json", exclude=set(NOT_IDENTITY) | {"lm", "seeds", "prompts"})
         if self.split == "all":  # as the runs of before there was a choice
             del data["split"]
+        if not self.leave_out:
+            del data["leave_out"]
         models = {
             role: self.spec(role).model_dump(mode="json", exclude=set(_NOT_IDENTITY_LM))
             for role in roles
         }
+        if self.own_methods:  # their code decides too
+            data["sources"] = {method: source_sha256(method) for method in self.own_methods}
         return data | {
-            "switches": self.faithful.model_dump(),
+            "switches": self._switches(),
             "seeds": seeds_sha256,
             "prompts": prompt_hashes,
             "models": models,
         }
+
+    def _switches(self) -> dict[str, Any]:
+        """The switches as the identity has them."""
+        switches = self.faithful.model_dump()
+        chosen = self.fidelity != "paper" or "ablations_see_history" in self.switches
+        if not chosen and set(self.methods) <= set(METHODS) - {"magnet-t", "magnet-c-t"}:
+            # Under "paper" it was once off: runs it does not touch keep their identity.
+            switches["ablations_see_history"] = False
+        return switches
 
 
 def _over(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -321,6 +359,8 @@ def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
         _check_keys(data, "--set")
     try:
         study = Study.model_validate(data)
+        if study.own_methods:
+            look_in([path.parent, Path.cwd()])
         for role in ("default", *ROLES):
             _checked(partial(study.spec, role), study, f"lm.{role}")
         _checked(study.judge_specs, study, "judges")

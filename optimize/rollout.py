@@ -2,7 +2,7 @@
 
 The techniques' selector is the agent that steers MAGneT (https://arxiv.org/abs/2509.04183,
 section 3); its choice shows in the reply that follows, so the reply and what the client makes of
-it are what is rated: on the six CTRS items of section 4.
+it are what is rated: on the six CTRS items (appendix D).
 """
 
 import copy
@@ -176,8 +176,9 @@ class Rollout:
         """The counselor with the agents under tuning; at the prefix the rest is as recorded."""
         counselor = copy.copy(self.counselor)
         if recorded is not None:
-            for role in SPECIALISTS:
-                setattr(counselor, role, Recorded(reply=recorded.candidates[role]))
+            for role in counselor.specialists:
+                draft = recorded.candidates.get(role)
+                setattr(counselor, role, None if draft is None else Recorded(reply=draft))
             if "planner" not in agents:  # another plan may ask for other techniques
                 counselor.technique = Recorded(techniques=list(recorded.techniques))
         for name, agent in agents.items():

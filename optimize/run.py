@@ -40,6 +40,7 @@ def ready(study: Study, run: Path, ratings: Path | None) -> tuple[Stage, list[An
         judge = Judge(study.prompts, study.faithful, scales)
         return Agreement(parts(rated, spec, study.seed), judge, random_seed), [judge]
     counselor, client, judge = programs(study.prompts, study.faithful)
+    counselor.leave_out(*study.leave_out)
     stage = Rollout(
         spec.agent,
         parts(usable(sessions), spec, study.seed),

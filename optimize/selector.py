@@ -138,6 +138,8 @@ def _own_study(run: Path) -> str:
 def _hash(study: Study, run: Path | None, ratings: Path | None) -> str:
     """Names the folder: the same settings on the same data go on in the same one."""
     data = study.model_dump(mode="json", exclude={"name", "workers", "budget", "stages"})
+    if not study.leave_out:  # as the folders of before there was a choice
+        del data["leave_out"]
     data["optimize"] = {k: v for k, v in data["optimize"].items() if k not in _NOT_IDENTITY}
     return digest({"study": data, "run": str(run), "ratings": str(ratings)})[:8]
 
@@ -160,6 +162,11 @@ def _check(study: Study, run: Path | None, ratings: Path | None) -> None:
         raise UsageError(
             f"optimize: {spec.agent} is not tuned on ratings",
             f"With --ratings: --agent judge, or one of {', '.join(QUESTIONS)}.",
+        )
+    if spec.agent in study.leave_out:
+        raise UsageError(
+            f"optimize: {spec.agent} is left out of this study",
+            "Tune another agent, or take it out of leave_out.",
         )
     if not judges:
         calls_of(spec.agent, spec.horizon, study.judge_repeats)

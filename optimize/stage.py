@@ -57,7 +57,7 @@ def starting(frozen: Agent, start: str) -> Agent:
         frozen: the one it comes from.
         start: ``frozen`` leaves it as it is, ``dspy`` gives it DSPy's format.
     """
-    agent = Agent(frozen.name, frozen.frozen.prompt, fidelity=frozen.fidelity)
+    agent = Agent(frozen.name, frozen.prompt, fidelity=frozen.fidelity)
     return agent.loosen() if start == "dspy" else agent
 
 

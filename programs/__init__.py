@@ -6,7 +6,7 @@ from functools import partial
 from programs.agent import Agent, AgentError
 from programs.baselines import CactusCounselor, SingleCounselor
 from programs.client import Client
-from programs.counselor import Counselor
+from programs.counselor import Counselor, Moment
 from programs.fidelity import FIDELITIES, PAPER, RELEASED, Fidelity
 from programs.judge import SCALES, Judge
 from programs.magnet_counselor import MagnetCounselor
@@ -38,5 +38,6 @@ __all__ = [
     "Fidelity",
     "Judge",
     "MagnetCounselor",
+    "Moment",
     "SingleCounselor",
 ]

@@ -3,16 +3,19 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError, is_retryable_lm_error
 
 from magnet.draw import Draw
+from magnet.errors import UsageError
 from magnet.lm import Call
+from magnet.lm.foreign import is_foreign
 from magnet.lm.sync import run_sync
 from magnet.session import AgentCall
+from programs.calls import callers_log
 from programs.fidelity import PAPER, Fidelity
 from programs.state import digest_of
 from programs.tuned import TunedAdapter
@@ -21,6 +24,7 @@ from signatures import (
     AGENTS,
     FEELINGS,
     ROLE_OF,
+    SPECIALISTS,
     CBTTechnique,
     Technique,
     judging,
@@ -62,8 +66,13 @@ def _rating(low: int, high: int) -> dict[str, Any]:
     return {"type": "integer", "enum": list(range(low, high + 1))}
 
 
-def schema_for(name: str) -> dict[str, Any] | None:
-    """JSON schema of an agent's typed answer; None where it answers in plain words."""
+def schema_for(name: str, gone: Collection[Technique] = ()) -> dict[str, Any] | None:
+    """JSON schema of an agent's typed answer; None where it answers in plain words.
+
+    Args:
+        name: the agent.
+        gone: techniques that are not to be chosen from.
+    """
     role, text = ROLE_OF.get(name, name), {"type": "string"}
     if role == "planner":
         technique = {"type": "string", "enum": [t.value for t in CBTTechnique]}
@@ -71,8 +80,11 @@ def schema_for(name: str) -> dict[str, Any] | None:
         return _object(technique=technique, steps=steps)
     if role == "technique":
         # "uniqueItems" is left out: vLLM's grammar compiler refuses it. A duplicate is asked again.
-        items = {"type": "string", "enum": [t.value for t in Technique]}
-        return _object(techniques={"type": "array", "items": items, "minItems": 1, "maxItems": 5})
+        known = [t.value for t in Technique if t not in gone]
+        items, most = {"type": "string", "enum": known}, len(known)
+        return _object(
+            techniques={"type": "array", "items": items, "minItems": 1, "maxItems": most}
+        )
     if name.startswith("ctrs-"):
         return _object(score=_rating(0, 6), reason=text)
     if name.startswith("wai-"):
@@ -82,12 +94,12 @@ def schema_for(name: str) -> dict[str, Any] | None:
     return None
 
 
-def tuned_schema(name: str) -> dict[str, Any]:
+def tuned_schema(name: str, gone: Collection[Technique] = ()) -> dict[str, Any]:
     """JSON schema of a tuned agent's answer: its signature's outputs by name."""
     role, text = ROLE_OF.get(name, name), {"type": "string"}
     if role == "client":
         return _object(reply=text, ended={"type": "boolean"})
-    schema = schema_for(name)
+    schema = schema_for(name, gone)
     if schema is None:
         return _object(reply=text)
     if role == "planner":
@@ -148,19 +160,51 @@ class Agent(dspy.Predict):
         self.tries, self.faults, self.pause = tries, faults, pause
         #: Further options of every request, such as ``logprobs``.
         self.asks: dict[str, Any] = {}
-        schema = schema_for(name)
-        if fidelity.answers == "text":
-            schema = None  # the scripts do not constrain,
-            if self.role != "judge":
-                self.tries = 1  # nor ask again
-        self.frozen = FrozenAdapter(
-            prompt or load_prompts()[name], reader_for(name, fidelity), schema
-        )
-        self.own_format = TunedAdapter(reader_for(name, PAPER), tuned_schema(name), name)
+        self.prompt = prompt or load_prompts()[name]
+        self._asked_again = tries
+        self.left_out: frozenset[str] = frozenset()
+        self._fit(self.left_out)
+
+    def leave_out(self, specialists: Collection[str]) -> None:
+        """Goes on without these specialists, or with those that are back.
+
+        Their drafts leave its prompt, their techniques what it may choose from: an answer less
+        them counts, and is asked for again where nothing of it remains.
+
+        Args:
+            specialists: by role; those its prompt and answer do not concern change nothing.
+
+        Raises:
+            UsageError: its prompt does not hold together without them.
+        """
+        if (gone := frozenset(specialists)) != self.left_out:
+            self._fit(gone)
+
+    def _fit(self, gone: frozenset[str]) -> None:
+        """Makes signature and adapters for what is shown and chosen from."""
+        prompt = self.prompt.cut(*gone)
+        hidden = [name for name in AGENTS[self.name].input_fields if name in gone]
+        techniques = frozenset(SPECIALISTS[role] for role in gone)
+        typed, choosing = self.fidelity.answers == "typed", self.role == "technique"
+        # The scripts neither constrain nor ask again; where a choice may be void there is no other.
+        bears = typed or self.role == "judge" or (choosing and gone)
+        self.tries = self._asked_again if bears else 1
+        frozen, tuned = reader_for(self.name, self.fidelity), reader_for(self.name, PAPER)
+        if choosing and gone:
+            frozen, tuned = (reading.less_techniques(read, techniques) for read in (frozen, tuned))
+        if gone != self.left_out:
+            signature: Any = AGENTS[self.name]
+            for name in hidden:
+                signature = signature.delete(name)
+            self.signature: Any = signature.with_instructions(self.signature.instructions)
+        schema = schema_for(self.name, techniques) if typed else None
+        self.frozen = FrozenAdapter(prompt, frozen, schema)
+        self.own_format = TunedAdapter(tuned, tuned_schema(self.name, techniques), self.name)
+        self.left_out = gone
 
     def loosen(self) -> "Agent":
         """Gives it its frozen prompt's instructions in DSPy's format: where tuning starts."""
-        self.signature = AGENTS[self.name].with_instructions(self.frozen.prompt.instructions)
+        self.signature = self.signature.with_instructions(self.frozen.prompt.instructions)
         return self
 
     @property
@@ -186,18 +230,28 @@ class Agent(dspy.Predict):
         Raises:
             AgentError: too many tries, or a fault that repeating does not mend.
         """
+        if lacking := self.frozen.prompt.placeholders - inputs.keys():
+            raise UsageError(
+                f"agent {self.name!r}: its prompt shows {{{min(lacking)}}}, which it is not given",
+                "Planner and selector are left out as the program is made: "
+                "MagnetCounselor(planner=False), MagnetCounselor(technique=False).",
+            )
         adapter = self.own_format if self.tuned else self.frozen
         if self.tuned:  # shown what its frozen prompt shows: a fidelity may hide an input
             shown = self.frozen.prompt.placeholders
             inputs = {name: value for name, value in inputs.items() if name in shown}
         log: list[Call] = []
+        outer = callers_log()  # of a module that has this agent inside: is told once, at the end
+        unheard = {} if outer is None else {"usage_tracker": outer.tracker}
         retries: Counter[str] = Counter()
         raw: str | None = None
         while True:
             seed = draw.at(self.role, retries["malformed"]).seed if draw else None
             try:
-                with dspy.context(adapter=adapter, call_log=log):
-                    config = self.asks | ({"seed": seed} if draw else {})
+                with dspy.context(adapter=adapter, call_log=log, **unheard):
+                    config = self.asks | (
+                        self._anew(retries["malformed"]) if seed is None else {"seed": seed}
+                    )
                     answer = await super().aforward(config=config, **inputs)
                 break
             except AdapterParseError as error:
@@ -224,16 +278,18 @@ class Agent(dspy.Predict):
             output_tokens=sum(c.output_tokens or 0 for c in log) if known else None,
             finish=log[-1].finish if log else None,
         )
+        if outer is not None:
+            outer.calls.append(answer.call)
         return answer
+
+    def _anew(self, tries: int) -> dict[str, Any]:
+        """What keeps DSPy's cache from giving an unreadable reply again, where no seed does."""
+        foreign = tries and is_foreign(self.lm or dspy.settings.lm)
+        return {"rollout_id": tries} if foreign else {}
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """``aforward`` for synchronous callers."""
         return run_sync(self.aforward(**inputs))
-
-
-def calls_of(*answers: dspy.Prediction) -> list[AgentCall]:
-    """The call records of agents' answers; a module of the user's own may give none."""
-    return [answer.call for answer in answers if answer.get("call") is not None]
 
 
 async def together(*asked: Coroutine[Any, Any, Any]) -> list[Any]:

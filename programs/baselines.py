@@ -9,7 +9,9 @@ from typing import Literal
 
 import dspy
 
-from programs.agent import calls_of
+from programs.agent import Agent
+from programs.asking import ask
+from programs.calls import calls_of
 from programs.counselor import Counselor, Moment
 from programs.fidelity import PAPER, Fidelity
 
@@ -24,8 +26,13 @@ class CactusCounselor(Counselor):
 
     async def reply(self, moment: Moment) -> dspy.Prediction:
         """The response agent follows the plan."""
-        said = await self.response.acall(
-            **moment.case, plan=moment.plan, history=moment.history, draw=moment.draw
+        said = await ask(
+            self.response,
+            "response",
+            **moment.case,
+            plan=moment.plan,
+            history=moment.history,
+            draw=moment.draw,
         )
         return dspy.Prediction(reply=said.reply, calls=calls_of(said))
 
@@ -51,6 +58,7 @@ class SingleCounselor(Counselor):
     async def reply(self, moment: Moment) -> dspy.Prediction:
         """The agent answers from what its signature names."""
         known = {**moment.case, "history": moment.history}
-        inputs = {name: known[name] for name in self.response.signature.input_fields}
-        said = await self.response.acall(**inputs, draw=moment.draw)
+        if isinstance(self.response, Agent):
+            known = {name: known[name] for name in self.response.signature.input_fields}
+        said = await ask(self.response, "response", **known, draw=moment.draw)
         return dspy.Prediction(reply=said.reply, calls=calls_of(said))

@@ -9,7 +9,9 @@ from magnet.draw import Draw
 from magnet.lm.sync import run_sync
 from magnet.seeds import GenerationSeed
 from magnet.session import Message, transcript
-from programs.agent import Agent, calls_of
+from programs.agent import Agent
+from programs.asking import ask
+from programs.calls import calls_of
 from programs.fidelity import PAPER, Fidelity
 from prompts_frozen import load_prompts
 
@@ -39,13 +41,17 @@ class Client(dspy.Module):
             AgentError: the agent gave up.
         """
         form = self.fidelity.client_sees == "form"
-        said = await self.client.acall(
+        said = await ask(
+            self.client,
+            "client",
             intake_form=seed.intake_form if form else str(seed.entry),
             attitude=f"{seed.attitude}: {seed.attitude_instruction}",
             history=transcript(history),
             draw=draw,
         )
-        return dspy.Prediction(reply=said.reply, ended=said.ended, calls=calls_of(said))
+        return dspy.Prediction(
+            reply=said.reply, ended=bool(said.get("ended")), calls=calls_of(said)
+        )
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
         """``aforward`` for synchronous callers."""

@@ -10,7 +10,9 @@ from magnet.draw import Draw
 from magnet.lm.sync import run_sync
 from magnet.seeds import GenerationSeed
 from magnet.session import Message, transcript
-from programs.agent import Agent, calls_of
+from programs.agent import Agent
+from programs.asking import ask
+from programs.calls import calls_of
 from programs.fidelity import PAPER, Fidelity
 from prompts_frozen import load_prompts
 from signatures import Plan
@@ -100,7 +102,9 @@ class Counselor(dspy.Module):
         calls = []
         if plan is None and self.planner is not None:
             form = self.fidelity.planner_sees == "form"
-            planned = await self.planner.acall(
+            planned = await ask(
+                self.planner,
+                "planner",
                 client_information=seed.intake_form if form else seed.client_information,
                 reason=seed.reason_counseling,
                 first_utterance=f"Client: {seed.opening}",
@@ -108,7 +112,7 @@ class Counselor(dspy.Module):
             )
             plan, calls = planned.plan, calls_of(planned)
         said = await self.reply(Moment(seed, transcript(history), plan, draw))
-        said.plan, said.calls = plan, [*calls, *said.calls]
+        said.plan, said.calls = plan, [*calls, *calls_of(said)]
         return said
 
     def forward(self, **inputs: Any) -> dspy.Prediction:

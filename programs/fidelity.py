@@ -18,7 +18,7 @@ class Fidelity(BaseModel):
         specialists_see_reason: whether specialists see the reason for counselling too.
         cactus_sees_client: whether CACTUS' response agent sees demographics and reason too.
         ablations_see_history: whether the response generator of MAGneT-T and MAGneT-C-T sees
-            the session; MAGneT's own never does.
+            the session (paper, appendix I); MAGneT's own never does.
         client_sees: the intake ``form``, or the whole ``seed`` as Python prints it.
         clean_up: ``words`` keeps every word apart and drops labels, quotes and preambles;
             ``released`` deletes newlines, backslashes and double quotes.
@@ -38,7 +38,7 @@ class Fidelity(BaseModel):
     planner_sees: Literal["form", "demographics"] = "form"
     specialists_see_reason: bool = False
     cactus_sees_client: bool = False
-    ablations_see_history: bool = False
+    ablations_see_history: bool = True
     client_sees: Literal["form", "seed"] = "form"
     clean_up: Literal["words", "released"] = "words"
     answers: Literal["typed", "text"] = "typed"
@@ -76,7 +76,6 @@ RELEASED = Fidelity(
     planner_sees="demographics",
     specialists_see_reason=True,
     cactus_sees_client=True,
-    ablations_see_history=True,
     client_sees="seed",
     clean_up="released",
     answers="text",

@@ -1,4 +1,4 @@
-"""The judge: CTRS and WAI item by item, PANAS before and after (paper, section 4, appendix C)."""
+"""The judge: CTRS and WAI item by item, PANAS before and after (paper, appendix D)."""
 
 import math
 from collections.abc import Sequence

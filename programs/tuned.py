@@ -6,6 +6,7 @@ from typing import Any
 import dspy
 from dspy.utils.exceptions import AdapterParseError
 
+from magnet.lm.foreign import aask, is_foreign, text_of
 from signatures.reading import Reader, json_object
 
 
@@ -35,6 +36,10 @@ class TunedAdapter(dspy.JSONAdapter):
     ) -> list[dict[str, Any]]:
         """Asks once; the schema goes along."""
         inner = {"name": self.schema_name, "schema": self.schema, "strict": True}
+        if is_foreign(lm):
+            answer = await aask(lm, self.format(signature, demos, inputs), lm_kwargs, inner)
+            outputs = self.parse(signature, text_of(answer))
+            return [outputs | ({"logprobs": answer.logprobs} if answer.logprobs else {})]
         asked = lm_kwargs | {"response_format": {"type": "json_schema", "json_schema": inner}}
         # Past JSONAdapter's own choice of a schema, which knows no bounds.
         return list(await super(dspy.JSONAdapter, self).acall(lm, asked, signature, demos, inputs))

@@ -6,12 +6,16 @@ import dspy
 from dspy.lm15 import Config, Message, Request, Response
 from dspy.utils.exceptions import AdapterParseError
 
+from magnet.lm.foreign import aask, ask, is_foreign, text_of
 from prompts_frozen.prompt import Prompt
 from signatures.reading import Reader
 
 
 class FrozenAdapter(dspy.Adapter):
     """Renders a locked prompt instead of DSPy's own format.
+
+    An engine of ours is handed a Request with all it may need; any other LM the same messages,
+    over its own wire.
 
     Args:
         prompt: the frozen prompt.
@@ -48,6 +52,11 @@ class FrozenAdapter(dspy.Adapter):
                 message=str(error),
             ) from error
 
+    def _named_schema(self) -> dict[str, Any] | None:
+        if self.schema is None:
+            return None
+        return {"name": self.prompt.name, "schema": self.schema, "strict": True}
+
     def _request(
         self, lm: dspy.BaseLM, lm_kwargs: dict[str, Any], inputs: dict[str, Any]
     ) -> Request:
@@ -60,18 +69,13 @@ class FrozenAdapter(dspy.Adapter):
         }
         if (raw := self.prompt.render_raw(inputs)) is not None:
             options["raw_prompt"] = raw
-        if self.schema is not None:
-            known["response_format"] = {
-                "type": "json_schema",
-                "name": self.prompt.name,
-                "schema": self.schema,
-                "strict": True,
-            }
+        if (schema := self._named_schema()) is not None:
+            known["response_format"] = {"type": "json_schema", **schema}
         config = Config(**known, extensions=options or None)
         return Request(model=lm.model, system=system, messages=(Message.user(user),), config=config)
 
     def _outputs(self, signature: type[dspy.Signature], response: Response) -> list[dict[str, Any]]:
-        outputs = self.parse(signature, response.text or "")
+        outputs = self.parse(signature, text_of(response))
         if response.logprobs:
             outputs["logprobs"] = response.logprobs
         return [outputs]
@@ -85,6 +89,9 @@ class FrozenAdapter(dspy.Adapter):
         inputs: dict[str, Any],
     ) -> list[dict[str, Any]]:
         """Asks once, from synchronous code."""
+        if is_foreign(lm):
+            messages = self.format(signature, demos, inputs)
+            return self._outputs(signature, ask(lm, messages, lm_kwargs, self._named_schema()))
         return self._outputs(signature, lm(self._request(lm, lm_kwargs, inputs)))
 
     async def acall(
@@ -96,4 +103,8 @@ class FrozenAdapter(dspy.Adapter):
         inputs: dict[str, Any],
     ) -> list[dict[str, Any]]:
         """Asks once."""
+        if is_foreign(lm):
+            messages = self.format(signature, demos, inputs)
+            answer = await aask(lm, messages, lm_kwargs, self._named_schema())
+            return self._outputs(signature, answer)
         return self._outputs(signature, await lm.acall(self._request(lm, lm_kwargs, inputs)))

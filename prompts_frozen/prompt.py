@@ -104,6 +104,41 @@ class Prompt:
         kept = [p for p in self.user.split("\n\n") if not any(mark in p for mark in gone)]
         return replace(self, user="\n\n".join(kept), raw=None)
 
+    def cut(self, *inputs: str) -> "Prompt":
+        """The prompt less the paragraphs of these inputs, with a hash of its own.
+
+        Unlike ``without`` it takes care that nothing else goes or is left behind.
+
+        Raises:
+            UsageError: an input stands in the system part, in a paragraph with another one, or
+                under a heading of its own.
+        """
+        gone = self.placeholders.intersection(inputs)
+        if not gone:
+            return self
+        if stuck := gone.intersection(_PLACEHOLDER.findall(self.system or "")):
+            raise self._uncut(min(stuck), "it stands in the system part")
+        kept: list[str] = []
+        for paragraph in self.user.split("\n\n"):
+            shown = set(_PLACEHOLDER.findall(paragraph))
+            if not shown & gone:
+                kept.append(paragraph)
+            elif shown - gone:
+                raise self._uncut(min(shown & gone), "its paragraph shows another input too")
+            elif not _PLACEHOLDER.sub("", paragraph).strip() and kept and kept[-1].endswith(":"):
+                raise self._uncut(min(shown), "its heading is a paragraph of its own")
+        user = "\n\n".join(kept)
+        raw = None if self.raw is None else self.raw.replace(self.user, user)
+        whole = f"[[system]]\n{self.system}\n[[user]]\n{user}\n"
+        return replace(self, user=user, raw=raw, sha256=hashlib.sha256(whole.encode()).hexdigest())
+
+    def _uncut(self, name: str, why: str) -> UsageError:
+        return UsageError(
+            f"prompt {self.name!r}: {{{name}}} cannot be left out: {why}",
+            "Give each input a paragraph of its own, its heading on the line above, and blank "
+            "lines around it; or use another prompt set.",
+        )
+
     def render(self, inputs: Mapping[str, Any]) -> tuple[str | None, str]:
         """System and user text, with every placeholder replaced in a single pass.
 

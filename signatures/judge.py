@@ -5,7 +5,7 @@ from typing import Annotated
 import dspy
 from pydantic import Field
 
-#: CTRS items by name (paper, section 4): three general skills, three of CBT.
+#: CTRS items by name (paper, appendix D): three general skills, three of CBT.
 CTRS_ITEMS = (
     "understanding",
     "interpersonal_effectiveness",

@@ -6,7 +6,7 @@ A reader accepts the JSON of a constrained server as well as free text.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import json_repair
@@ -187,6 +187,32 @@ _MENTION = re.compile(
 def mentioned_techniques(text: str) -> list[Technique]:
     """The techniques a text mentions, each once, in the order of their first mention."""
     return list(dict.fromkeys(_SYNONYMS[_squeeze(m)] for m in _MENTION.findall(text)))
+
+
+def remaining(
+    chosen: Sequence[Technique] | str, gone: Collection[Technique]
+) -> list[Technique] | str:
+    """A choice less the techniques that are left out; words stay as they are if they name none.
+
+    Raises:
+        ValueError: nothing remains.
+    """
+    named = mentioned_techniques(chosen) if isinstance(chosen, str) else list(chosen)
+    kept = [technique for technique in named if technique not in gone]
+    if len(kept) == len(named):
+        return chosen if isinstance(chosen, str) else kept
+    if not kept:
+        raise ValueError(f"only {', '.join(named)} is chosen, which is left out")
+    return ", ".join(kept) if isinstance(chosen, str) else kept
+
+
+def less_techniques(read: Reader, gone: Collection[Technique]) -> Reader:
+    """A reader of techniques that drops those that are left out."""
+
+    def read_rest(text: str) -> dict[str, Any]:
+        return {"techniques": remaining(read(text)["techniques"], gone)}
+
+    return read_rest
 
 
 def read_techniques(text: str) -> dict[str, Any]:

@@ -23,13 +23,16 @@ LOWEST = {"magnet.errors", "magnet.upstream"}
 #: Modules, what they may not import, and exceptions to that.
 RULES = {
     "signatures": (OUTSIDE - {"signatures"}, set()),
-    "prompts_frozen": (OUTSIDE - {"prompts_frozen", "signatures"}, LOWEST),
+    "prompts_frozen": (OUTSIDE - {"prompts_frozen", "signatures"}, LOWEST | {"magnet.lm"}),
     "programs": (RUN | {"eval", "optimize"}, set()),
     "magnet.lm": (OUTSIDE, {"magnet.lm", "magnet.errors"}),
     "magnet.seeds": (OUTSIDE, LOWEST),
     "magnet.session": (OUTSIDE - {"signatures"}, {"magnet.seeds"}),
     "magnet.journal": ({"programs", "prompts_frozen", "magnet.lm", "eval", "optimize"}, set()),
-    "magnet.roleplay": (RUN | {"programs", "magnet.lm", "eval", "optimize"}, set()),
+    "magnet.roleplay": (
+        RUN | {"programs", "magnet.lm", "eval", "optimize"},
+        {"programs.asking", "programs.calls"},
+    ),
     "magnet.training": (
         OUTSIDE,
         {"magnet", "programs", "prompts_frozen", "eval.dialogues", "eval.svg"},

@@ -1,5 +1,4 @@
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from magnet.study import Study, load_study
 from programs import Agent, AgentError, Client, MagnetCounselor
 from prompts_frozen import Prompt
 from tests.fake_server import FakeServer
-from tests.running import ROOT, programs_on, run, seeds
+from tests.running import ROOT, programs_on, seeds
 
 Serve = Callable[..., FakeServer]
 
@@ -79,16 +78,6 @@ def doc(name: str) -> str:
 def blocks(text: str) -> list[str]:
     """The indented code blocks."""
     return [re.sub(r"(?m)^    ", "", b) for b in re.findall(r"(?:(?:^    .*)?\n)+", text, re.M)]
-
-
-def test_the_documented_script_runs(server: FakeServer, tmp_path: Path) -> None:
-    (script,) = (b for b in blocks(doc("programs.md")) if "asyncio.run" in b)
-    assert "connect(" in script
-    code = script.replace("connect(", f"connect(url={server.url!r}, ", 1)
-    done = run(sys.executable, "-c", code, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert server.count == 1 + 2 * 8
-    assert done.stdout.startswith("Technique: ")
 
 
 @pytest.mark.parametrize("key", sorted({*Study.model_fields, *LMSpec.model_fields} - {"lm"}))

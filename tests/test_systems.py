@@ -2,7 +2,7 @@
 
 import pytest
 
-from magnet.prepare import assign
+from magnet.prepare import assign, prepare
 from programs import METHODS, PAPER, RELEASED, Client, Fidelity, MagnetCounselor
 from tests.running import agent_on, programs_on, reproduce, seeds, session_files
 
@@ -61,6 +61,29 @@ def test_ablations_see_the_session_when_told_to(method, shown, server):
     [response] = [p for p in prompts if "Draft by reflection" in p]
     assert (seeds(1)[0].opening in response) is shown
     assert ("The plan for this session" in response) is (method == "magnet-t")
+
+
+@pytest.mark.parametrize("fidelity", [PAPER, RELEASED])
+def test_both_fidelities_show_the_ablations_the_session(fidelity):
+    assert fidelity.ablations_see_history
+    for method in ("magnet-t", "magnet-c-t"):
+        assert "history" in METHODS[method]("ours", fidelity).response.frozen.prompt.placeholders
+    response = METHODS["magnet"]("ours", fidelity).response
+    assert "history" not in response.frozen.prompt.placeholders
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        (["methods=['magnet', 'cactus']"], False),  # as the runs of before
+        (["methods=['magnet', 'magnet-t']"], True),
+        (["switches.ablations_see_history=true"], True),
+        (["fidelity='released'"], True),
+    ],
+)
+def test_a_run_without_ablations_keeps_its_identity(settings, shown):
+    identity = prepare("demo", settings).identity
+    assert identity["switches"]["ablations_see_history"] is shown
 
 
 def test_the_response_generator_of_magnet_never_sees_the_session(server):

@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -82,6 +82,11 @@ _SCHEMA = re.compile(
 )
 
 
+def names_schema(text: str) -> bool:
+    """Whether an error's text speaks of the JSON schema that was sent along."""
+    return _SCHEMA.search(text) is not None
+
+
 def _error(status: int, text: str, retry_after: str | None) -> lm15.LM15Error:
     """The lm15 error of an HTTP status: DSPy and the agents decide by its type on retries."""
     known: dict[int, type[lm15.LM15Error]] = {
@@ -135,6 +140,13 @@ def log_call(call: Call) -> None:
         log.append(call)
 
 
+def _seeded(request: Request) -> Request:
+    """The request with the next seed of its caller (``dspy.settings.next_seed``) if it has none."""
+    if request.config.seed is not None or (draw := dspy.settings.get("next_seed")) is None:
+        return request
+    return replace(request, config=replace(request.config, seed=draw()))
+
+
 class Asker(Protocol):
     """What answers requests: an engine, or one in front of it."""
 
@@ -172,6 +184,7 @@ class Engine:
                 retried.
             BudgetReached: the request was not sent.
         """
+        request = _seeded(request)
         asked = self.spec.structured and request.config.response_format is not None
         structured = asked and self.support.structured
         self.meter.start(self.role)
@@ -180,7 +193,7 @@ class Engine:
             response = await self._post(request, structured)
         except BaseException as error:
             self.meter.fail(self.role)
-            refused = isinstance(error, lm15.InvalidRequestError) and _SCHEMA.search(str(error))
+            refused = isinstance(error, lm15.InvalidRequestError) and names_schema(str(error))
             if not (structured and refused):
                 raise
             self.support.structured = False  # this server cannot: answers are read from text

@@ -1,5 +1,6 @@
 """What calls cost: usage by role, prices, and the budget that stops a run."""
 
+import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -90,6 +91,8 @@ class Meter:
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.roles: dict[str, Usage] = {}
+        # Synchronous modules are answered by another thread's loop.
+        self._lock = threading.Lock()
         self.limit(budget or Budget())
 
     def limit(self, budget: Budget) -> None:
@@ -120,14 +123,20 @@ class Meter:
             ):
                 if bound is not None and used >= bound:
                     raise BudgetReached(f"the budget of {bound:g} {name} is spent")
-        self.roles.setdefault(role, Usage()).calls += 1
+        with self._lock:
+            self.roles.setdefault(role, Usage()).calls += 1
 
     def fail(self, role: str) -> None:
         """Counts a started request that brought no answer."""
-        self.roles[role].failed += 1
+        with self._lock:
+            self.roles[role].failed += 1
 
     def finish(self, call: Call, price: Price | None) -> None:
         """Counts the tokens and money of an answered request."""
+        with self._lock:
+            self._finish(call, price)
+
+    def _finish(self, call: Call, price: Price | None) -> None:
         usage = self.roles[call.role]
         if call.input_tokens is None or call.output_tokens is None:
             usage.unknown += 1

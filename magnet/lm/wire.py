@@ -108,7 +108,9 @@ def encode(
     extensions.pop("raw_prompt", None)
     body |= {**(more or {}), **extensions}
     if structured and (schema := config.response_format):
-        named = {k: schema[k] for k in ("name", "schema", "strict") if k in schema}
+        # DSPy drops the name "response", which it takes for its own; OpenAI demands one.
+        named = {"name": "response"}
+        named |= {k: schema[k] for k in ("name", "schema", "strict") if k in schema}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
     return orjson.dumps(body)
 
