@@ -35,7 +35,8 @@ def tuning_grids(runs: Sequence[Path]) -> Iterator[Grid]:
                     lines, note = [["not measured", NONE, NONE]], found["not_measured"]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise UsageError(f"{path} is not what magnet finetune wrote: {error!r}") from None
-            name = methods.label(path.parent.name)
+            kind = path.parent.name.removesuffix("-all")
+            name = methods.label(kind) + ", all clients" * (kind != path.parent.name)
             rows += [["" if number else name, *line] for number, line in enumerate(lines)]
             notes += [f"{name}: {note}"] * bool(lines)
     if rows:

@@ -5,6 +5,7 @@ import shutil
 import tomllib
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -228,9 +229,10 @@ def test_the_evaluation_speaks_the_wire_and_serves_the_rank_of_the_training(play
     path = tmp_path / "evaluate.toml"
     write_evaluation(plan, path, {plan.agent: tmp_path / "adapter"})
     spec = load_study(str(path)).spec(plan.agent)
-    assert (spec.wire, spec.template, spec.model) == ("completions", "llama3", "tuned-magnet")
+    name = f"{Path(plan.base).name}-tuned-magnet"  # so that a session says what its base was
+    assert (spec.wire, spec.template, spec.model) == ("completions", "llama3", name)
     served = serve_command(plan, {plan.agent: tmp_path / "adapter"})
-    assert f"--max-lora-rank 32 --lora-modules tuned-magnet={tmp_path / 'adapter'}" in served
+    assert f"--max-lora-rank 32 --lora-modules {name}={tmp_path / 'adapter'}" in served
     assert served in path.read_text(encoding="utf-8")
     assert tomllib.loads(path.read_text(encoding="utf-8"))["methods"] == ["tuned-magnet"]
 

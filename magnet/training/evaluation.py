@@ -19,10 +19,15 @@ URL = "http://localhost:8000"
 _SAME = ("exchanges", "seed", "fidelity", "switches", "scales", "repeats", "expected", "judges")
 
 
+def served_name(plan: Plan, agent: str) -> str:
+    """What an adapter is served as: its base's name in it, so that sessions say what played."""
+    return f"{Path(plan.base).name}-{agent}"
+
+
 def serve_command(plan: Plan, adapters: Mapping[str, Path]) -> str:
     """The command that serves base and adapters with vLLM, unmerged."""
     rank = next((r for r in _RANKS if r >= plan.recipe.r), plan.recipe.r)
-    named = [f"{agent}={folder.resolve()}" for agent, folder in adapters.items()]
+    named = [f"{served_name(plan, a)}={folder.resolve()}" for a, folder in adapters.items()]
     words = ["vllm", "serve", plan.base, "--dtype", plan.recipe.serve]
     words += ["--enable-lora", "--max-lora-rank", str(rank), "--lora-modules", *named]
     return shlex.join(words)
@@ -49,7 +54,7 @@ def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bo
         tables["default"] |= {"wire": "completions", "template": plan.recipe.template}
     if judge := lms.get("judge"):
         tables["judge"] = judge
-    tables |= {agent: {"model": agent} for agent in adapters}
+    tables |= {agent: {"model": served_name(plan, agent)} for agent in adapters}
     data: dict[str, Any] = {"methods": list(adapters), "stages": ["generate", "judge", "report"]}
     data |= {key: study[key] for key in _SAME if study.get(key) is not None}
     data |= seeds | {"prompts": plan.prompts, "lm": tables}
