@@ -190,7 +190,7 @@ def test_the_evaluation_plays_unseen_clients_and_fills_the_paper_s_tables(played
     assert study.spec("client").model == "base"
     trained = {pair.seed.client_id for pair in plan.pairs.of("train")}
     out = tmp_path / "run"
-    with serving(FakeServer(models=("base", *agents))) as server:
+    with serving(FakeServer(models=("base", *(f"base-{a}" for a in agents)))) as server:
         settings = [f"lm.default.url='{server.url}'", "stages=['generate']"]
         line = command(path, "--out", out, *(x for s in settings for x in ("--set", s)))
         done = run(*line)
@@ -201,12 +201,12 @@ def test_the_evaluation_plays_unseen_clients_and_fills_the_paper_s_tables(played
     models = {
         call["role"]: call["model"] for s in sessions for t in s["turns"] for call in t["calls"]
     }
-    assert models == {agent: agent for agent in agents} | {"client": "base"}
+    assert models == {a: f"base-{a}" for a in agents} | {"client": "base"}
     judge(out)
     tables = (write_report([out]) / "tables.md").read_text(encoding="utf-8")
-    for title in ("Tuned counselors: CTRS and WAI", "Tuned counselors: by item"):
-        block = tables.split(title)[1].split("\n## ")[0]
-        assert all(name in block for name in ("tuned MAGneT", "tuned CACTUS", "tuned Psych8k"))
+    for number in (4, 10):
+        block = tables.split(f"### Table {number}. ")[1].split("\n### ")[0]
+        assert all(f"| fine-tuned {m} |" in block for m in ("MAGneT", "CACTUS", "Psych8k"))
 
 
 def test_without_the_seed_file_the_test_part_s_seeds_lie_beside_the_study(played, tmp_path):
@@ -294,14 +294,14 @@ def test_a_report_shows_the_likelihood_before_and_after(played, tmp_path):
     }
     (tuned / "metrics.json").write_text(json.dumps({"validation": found}), encoding="utf-8")
     tables = (write_report([played], tmp_path / "a") / "tables.md").read_text(encoding="utf-8")
-    assert "| tuned MAGneT | base | 1.5000 | 4.48 |" in tables
+    assert "| fine-tuned MAGneT | base | 1.5000 | 4.48 |" in tables
     assert "|  | with the adapter | 1.2500 | 3.49 |" in tables
     found = {"rows": 0, "tokens": 0, "precision": "as served", "not_measured": "Nobody held out."}
     whole = played / "tuned-magnet-all"
     whole.mkdir()
     (whole / "metrics.json").write_text(json.dumps({"validation": found}), encoding="utf-8")
     tables = (write_report([played], tmp_path / "all") / "tables.md").read_text(encoding="utf-8")
-    assert "| tuned MAGneT | base | 1.5000 | 4.48 |" in tables
+    assert "| fine-tuned MAGneT | base | 1.5000 | 4.48 |" in tables
     assert "| tuned-magnet-all | not measured | – | – |" in tables
     assert "tuned-magnet-all: Nobody held out." in tables
     shutil.rmtree(whole)
