@@ -302,8 +302,8 @@ def test_a_report_shows_the_likelihood_before_and_after(played, tmp_path):
     (whole / "metrics.json").write_text(json.dumps({"validation": found}), encoding="utf-8")
     tables = (write_report([played], tmp_path / "all") / "tables.md").read_text(encoding="utf-8")
     assert "| fine-tuned MAGneT | base | 1.5000 | 4.48 |" in tables
-    assert "| tuned-magnet-all | not measured | – | – |" in tables
-    assert "tuned-magnet-all: Nobody held out." in tables
+    assert "| fine-tuned MAGneT, all clients | not measured | – | – |" in tables
+    assert "fine-tuned MAGneT, all clients: Nobody held out." in tables
     shutil.rmtree(whole)
     (tuned / "metrics.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UsageError, match="is not what magnet finetune wrote"):
