@@ -80,8 +80,11 @@ class Conditions:
             judge: a judge's label.
             part: which of the paper's results they are compared with.
         """
-        found = [*self._played(part), *self._judged(judge)]
-        for provenance in self.provenances:
+        runs = [p for p in self.provenances if _concerns(p, part)]
+        if not runs:
+            return ["no run holds such sessions"]
+        found = [*Conditions(runs, self.judges)._played(part), *self._judged(judge)]
+        for provenance in runs:
             found += _settings(provenance, part)
         return list(dict.fromkeys(found))
 
@@ -131,6 +134,13 @@ class Conditions:
         return rows
 
 
+def _concerns(provenance: Mapping[str, Any], part: Part) -> bool:
+    """Whether a run holds sessions of a part: fine-tuned counselors, or the other systems."""
+    methods = (provenance.get("study") or {}).get("methods") or []
+    tuned = [method.startswith("tuned-") for method in methods]
+    return not tuned or (any(tuned) if part == "tuned" else not all(tuned))
+
+
 def _settings(provenance: Mapping[str, Any], part: Part) -> Iterator[str]:
     """How a run's study differs from the paper's."""
     study, seeds = provenance.get("study") or {}, provenance.get("seeds") or {}
@@ -159,8 +169,6 @@ def _seeds(study: Mapping[str, Any], seeds: Mapping[str, Any], part: Part) -> It
         yield f"seeds {seeds.get('source') or 'unknown'}, not the authors'"
         return
     split, wanted = study.get("split", "all"), "test" if part == "tuned" else "all"
-    if part == "tuned" and any(not m.startswith("tuned-") for m in study.get("methods", [])):
-        wanted = "all"  # the sessions that were learned from, in the same report
     if split != wanted:
         yield f"clients: {split}, not {wanted}"
     if (played := study.get("sessions")) and played < seeds.get("entries", _SEEDS):

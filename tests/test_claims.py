@@ -189,6 +189,10 @@ def test_a_faithful_run_is_comparable():
     tuned = conditions()
     tuned.provenances[0]["study"] |= {"split": "test", "methods": ["tuned-magnet"]}
     assert tuned.differences("judge", "tuned") == []
+    # both in one report, as paper and paper-tuned are
+    both = Conditions([*conditions().provenances, *tuned.provenances], tuned.judges)
+    assert both.differences("judge", "sessions") == both.differences("judge", "tuned") == []
+    assert conditions().differences("judge", "tuned") == ["no run holds such sessions"]
 
 
 @pytest.mark.parametrize(
