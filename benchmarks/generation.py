@@ -19,7 +19,8 @@ CHILD = """
 import json, resource, sys, time
 from pathlib import Path
 from rich.console import Console
-from magnet.reproduce import prepare, quiet, run
+from magnet.stages.run import run
+from magnet.study.prepare import prepare, quiet
 url, seeds, out, sessions, exchanges = sys.argv[1:]
 quiet()
 prepared = prepare("demo", [f"lm.default.url={url!r}", f"seeds={seeds!r}", "name='bench'",

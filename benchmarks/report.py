@@ -23,9 +23,9 @@ import orjson  # noqa: E402
 
 from benchmarks.generation import many_seeds  # noqa: E402
 from eval.reliability import SCALES  # noqa: E402
-from eval.report import PAGE, write_report  # noqa: E402
-from magnet.seeds import load_seeds  # noqa: E402
-from magnet.session import AgentCall, Session, Turn  # noqa: E402
+from eval.report.page import PAGE, write_report  # noqa: E402
+from magnet.core.seeds import load_seeds  # noqa: E402
+from magnet.core.session import AgentCall, Session, Turn  # noqa: E402
 from signatures import SPECIALISTS, CBTPlan, CBTTechnique, Technique  # noqa: E402
 from tests import fake_run  # noqa: E402
 from tests.browser import CHROMIUM, FLAGS, dom  # noqa: E402

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from magnet.errors import UsageError
-from magnet.journal import read_sessions
-from magnet.session import Message, Session, transcript
+from magnet.core.errors import UsageError
+from magnet.core.journal import read_sessions
+from magnet.core.session import Message, Session, transcript
 
 
 @dataclass(frozen=True)

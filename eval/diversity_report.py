@@ -13,7 +13,7 @@ from eval.ngrams import ngrams
 from eval.repetition import self_repetition, unique_by_session
 from eval.tokens import Ids, Tokenizer, Words
 from eval.vendi import Embedder, ngram_kernel, vendi_score
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 
 PARTS = ("all", "counselor", "client")
 

@@ -8,7 +8,7 @@ import orjson
 from rich.console import Console
 
 from eval.diversity_report import PARTS
-from magnet.tables import print_table
+from magnet.console.tables import print_table
 
 
 def _cell(value: Any) -> str:

@@ -13,7 +13,7 @@ import orjson
 
 from eval.dialogues import Dialogue
 from eval.scores import FILE, Score, load_scores
-from magnet.draw import Draw
+from magnet.core.rng import Draw
 from magnet.lm import LMSpec
 from magnet.lm.loop import on_disk
 from programs import SCALES, AgentError, Judge

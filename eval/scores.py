@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 
 #: The file of a run directory that judges append to: one JSON object a line, keys as in Score.
 FILE = "scores.jsonl"

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 
 Ids = NDArray[np.int64]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eval.ngrams import ngrams
 from eval.tokens import Ids
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 
 Kernel = NDArray[np.float64]
 

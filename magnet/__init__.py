@@ -9,14 +9,14 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "GenerationSeed": "magnet.seeds",
-    "load_seeds": "magnet.seeds",
-    "Message": "magnet.session",
-    "Session": "magnet.session",
-    "Turn": "magnet.session",
-    "role_play": "magnet.roleplay",
+    "GenerationSeed": "magnet.core.seeds",
+    "load_seeds": "magnet.core.seeds",
+    "Message": "magnet.core.session",
+    "Session": "magnet.core.session",
+    "Turn": "magnet.core.session",
+    "role_play": "programs.play",
     "connect": "magnet.lm",
-    "Study": "magnet.study",
+    "Study": "magnet.study.spec",
     **dict.fromkeys(("Agent", "AgentError", "Client", "Counselor", "Judge"), "programs"),
     **dict.fromkeys(("MagnetCounselor", "Moment"), "programs"),
     "Prompt": "prompts_frozen",

@@ -1,16 +1,14 @@
 """``magnet VERB``: one short function a verb, no logic."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from magnet.errors import UsageError
-from magnet.upstream import ARCHIVE
+from magnet.console.run import run_app
+from magnet.core.upstream import ARCHIVE
 
 _Repository = Annotated[
     str,
@@ -55,7 +53,7 @@ def compare(
 ) -> None:
     """Print what each method's sessions took: messages, tokens, calls, money, time."""
     from magnet.compare import compare as rows_of
-    from magnet.tables import print_compare
+    from magnet.compare import print_compare
 
     print_compare(rows_of(run), as_json)
 
@@ -67,7 +65,7 @@ def adopt(
     method: Annotated[str | None, typer.Option(help="What to call the system behind it.")] = None,
 ) -> None:
     """Make a run directory of dialogues from elsewhere, to judge, measure and report them."""
-    from magnet.adopt import adopt as adopt_dialogues
+    from magnet.stages.adopt import adopt as adopt_dialogues
 
     typer.echo(f"{adopt_dialogues(source, out, method, typer.echo)} dialogues are in {out}")
 
@@ -91,8 +89,8 @@ def judge(
     ] = None,
 ) -> None:
     """Rate a run's sessions; what is already rated is not asked again."""
-    from magnet.judge import judge_run
-    from magnet.prepare import quiet
+    from magnet.stages.judge import judge_run
+    from magnet.study.prepare import quiet
 
     quiet()
     named = [f"scales={scales.split(',')}"] if scales else []
@@ -162,7 +160,7 @@ def report(
 
     Runs that hold the same method under different labels are compared as variants of it.
     """
-    from eval.report import PAGE, write_report
+    from eval.report.page import PAGE, write_report
 
     folder = write_report(runs, out, labels=labels or (), tokenizer=tokenizer)
     typer.echo(f"Tables: {folder / 'tables.md'}")
@@ -189,8 +187,8 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's training pairs as a dataset with its card, for `datasets.load_dataset`."""
-    from magnet.training.export import export as export_pairs
-    from magnet.training.report import print_export
+    from magnet.dataset.export import export as export_pairs
+    from magnet.dataset.show import print_export
 
     print_export(export_pairs(run, format_, out, method, prompts, split, license_), Console())
 
@@ -281,7 +279,7 @@ def seeds_import(
     source: _Repository = ARCHIVE,
 ) -> None:
     """Install the authors' 450 seeds (GPL-2.0), for seeds = "authors"."""
-    from magnet.seeds import import_seeds
+    from magnet.core.seeds import import_seeds
 
     typer.echo(f"450 seeds (CACTUS data, GPL-2.0) are in {import_seeds(source)}")
     typer.echo("What is generated from them carries that licence in its provenance.")
@@ -296,22 +294,6 @@ def prompts_lock(
 
     for role, sha256 in lock(folder_of(name)).items():
         typer.echo(f"{sha256}  {role}")
-
-
-def run_app(typer_app: typer.Typer) -> None:
-    """Runs a command line; bad input ends with one message and exit code 2."""
-    try:
-        typer_app()
-    except UsageError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        raise SystemExit(2) from None
-
-
-def run_module(name: str, command: Callable[..., None]) -> None:
-    """Runs a module's one command, as ``python -m NAME``."""
-    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    alone.command(name=f"python -m {name}")(command)
-    run_app(alone)
 
 
 def main() -> None:

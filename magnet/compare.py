@@ -1,12 +1,18 @@
 """``magnet compare RUN``: what each method's sessions took, side by side."""
 
+import dataclasses
+import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
+from rich.console import Console
 
-from magnet.journal import method_names, read_provenance, read_sessions, unfinished
+from magnet.console.progress import money_text
+from magnet.console.tables import print_table
+from magnet.core.journal import method_names, read_provenance, read_sessions, unfinished
 
 
 @dataclass
@@ -87,3 +93,30 @@ def compare(run: Path) -> list[MethodRow]:
         if planned > seen[method]:
             row.unfinished["not begun"] = planned - seen[method]
     return list(rows.values())
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:,.0f}"
+
+
+def print_compare(rows: Sequence[MethodRow], as_json: bool) -> None:
+    """Prints the methods side by side, as a table or as JSON."""
+    if as_json:
+        data = orjson.dumps([dataclasses.asdict(r) for r in rows], option=orjson.OPT_INDENT_2)
+        sys.stdout.write(data.decode() + "\n")
+        return
+    lines = [
+        [
+            row.method,
+            str(row.sessions),
+            ", ".join(f"{n} {why}" for why, n in sorted(row.unfinished.items())) or "0",
+            f"{row.messages:,}",
+            _number(row.calls),
+            _number(row.tokens),
+            money_text(row.money) or "-",
+            _number(row.seconds),
+        ]
+        for row in rows
+    ]
+    columns = "method sessions unfinished messages calls tokens money seconds".split()
+    print_table(Console(), columns, lines)

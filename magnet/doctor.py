@@ -6,11 +6,11 @@ from pathlib import Path
 
 import dspy
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
+from magnet.core.seeds import load_seeds
 from magnet.lm import LMSpec, resolve
-from magnet.prepare import check_disk, make_programs, roles_of
-from magnet.seeds import load_seeds
-from magnet.study import Study, load_study
+from magnet.study.prepare import check_disk, make_programs, roles_of
+from magnet.study.spec import Study, load_study
 from programs import Client
 from prompts_frozen import load_prompts
 
@@ -46,7 +46,7 @@ def _programs(study: Study) -> tuple[dict[str, dspy.Module], Client] | str:
 
 
 def _finetune(study: Study) -> str:
-    from magnet.training.stage import check_stage, methods_of
+    from magnet.stages.finetune import check_stage, methods_of
 
     check_stage(study)
     found = f"finetune: recipe {study.finetune.recipe} for {', '.join(methods_of(study))}"

@@ -4,153 +4,24 @@ Everything that can be checked is checked before anything is spent. The same com
 where it stopped.
 """
 
-import asyncio
 import json
-import signal
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import dspy
 import typer
 from rich.console import Console
 
-from eval.dialogues import of_session
-from eval.judging import Judging, ScoreBook
-from magnet.estimate import estimate
-from magnet.generate import Generation, Outcome, jobs
-from magnet.journal import RunDirectory, read_sessions
-from magnet.judge import JudgeStage, make_panel, models_of
+from magnet.console.progress import money_text
+from magnet.console.run import FINISHED, INTERRUPTED, LEFT, run_module
+from magnet.console.tables import print_table
 from magnet.lm import Meter
-from magnet.lm.loop import run_loop
-from magnet.prepare import Prepared, assign, check_disk, patient, prepare, quiet, resolve_models
-from magnet.progress import Display, money_text
-from magnet.provenance import provenance, session_provenance, study_toml
-from magnet.study import digest, load_study
-from magnet.tables import print_table
-
-#: Exit codes: all sessions finished; some left (faults, budget); interrupted. Bad input is 2.
-FINISHED, LEFT, INTERRUPTED = 0, 1, 130
-
-
-def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter]:
-    """Runs a prepared study into a run directory.
-
-    Raises:
-        UsageError: a server, the disk or the directory will not do; nothing was spent.
-        KeyboardInterrupt: stopped by Ctrl-C or SIGTERM; finished turns are on disk.
-    """
-    study = prepared.study
-    check_disk(out, prepared.sessions, study.exchanges)
-    meter = Meter(study.budget)
-    specs, lms = resolve_models(study, prepared.roles, meter)
-    panel = make_panel(study, meter) if "judge" in study.stages else []
-    tuned = [artefact.facts for artefact in prepared.artefacts]
-    whole = provenance(study, prepared.identity, prepared.file, specs, tuned)
-    directory = RunDirectory(out)
-    directory.open(study_toml(study), whole)
-    book = ScoreBook(out)
-    try:
-        directory.note_judges(models_of(panel))
-        meter.load(directory.load_usage())
-        done = directory.finished()
-        todo = [
-            job for job in jobs(list(prepared.counselors), prepared.seeds) if job[0] not in done
-        ]
-        total = prepared.sessions
-        display = Display(
-            console,
-            meter,
-            sessions=total,
-            turns=total * study.exchanges,
-            done=total - len(todo),
-            done_turns=(total - len(todo)) * study.exchanges,
-        )
-        if len(todo) < total:
-            display.note(f"{total - len(todo)} of {total} sessions were finished before.")
-        workers = study.workers or (4 if prepared.embedded else 64)
-        random_seed = study.seed if study.faithful.send_seed else None
-        generation = Generation(
-            directory,
-            {method: assign(program, lms) for method, program in prepared.counselors.items()},
-            assign(prepared.client, lms),
-            exchanges=study.exchanges,
-            random_seed=random_seed,
-            provenance=session_provenance(whole),
-            prices={role: spec.price for role, spec in specs.items()},
-            meter=meter,
-            display=display,
-        )
-        generation.outcome.finished, generation.outcome.sessions = total - len(todo), total
-
-        async def main() -> Outcome:
-            if not panel:
-                return await generation.play(iter(todo), workers)
-            judging = Judging(
-                book,
-                panel,
-                study.scales,
-                repeats=study.judge_repeats,
-                random_seed=random_seed,
-            )
-            stage = JudgeStage(judging, display, workers)
-            generation.published = lambda session: stage.submit(of_session(session))
-            async with asyncio.TaskGroup() as group:
-                group.create_task(stage.run())
-                outcome = await generation.play(iter(todo), workers)
-                await stage.finish(of_session(session) for session in read_sessions(out))
-            stage.add_to(outcome)
-            return outcome
-
-        # A module of the user's own may ask the LM of its context: that of its role.
-        own = {"lm": patient(lms["response"])} if study.own_methods and "response" in lms else {}
-        with display, dspy.context(**own):
-            return run_loop(_stoppable(main())), meter
-    finally:
-        book.close()
-        directory.close()
-
-
-async def _stoppable(main: Coroutine[Any, Any, Outcome]) -> Outcome:
-    """Ends on SIGTERM as on Ctrl-C."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        return await main
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-
-
-def print_estimate(prepared: Prepared, console: Console) -> None:
-    """Prints calls and tokens by role, and money where the study gives prices."""
-    rows = estimate(prepared.study, prepared.seeds, prepared.counselors, prepared.client)
-    money: dict[str, float] = {}
-    for row in rows:
-        if row.money is not None:
-            money[row.currency] = money.get(row.currency, 0.0) + row.money
-    lines = [
-        [
-            r.role,
-            f"{r.calls:,}",
-            f"{r.input_tokens:,}",
-            f"{r.output_tokens:,}",
-            "" if r.money is None else money_text({r.currency: r.money}),
-        ]
-        for r in rows
-    ]
-    sums = [sum(getattr(r, n) for r in rows) for n in ("calls", "input_tokens", "output_tokens")]
-    lines.append(["total", *(f"{s:,}" for s in sums), money_text(money)])
-    study = prepared.study
-    console.print(
-        f"{study.name}: {prepared.sessions} sessions of {study.exchanges} exchanges. "
-        "Replies at their token limit, 4 characters a token, no retries.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    columns = ["role", "calls", "input tokens", "output tokens", "money"]
-    print_table(console, columns, lines)
+from magnet.stages.generate import Outcome
+from magnet.stages.run import run
+from magnet.study.estimate import print_estimate
+from magnet.study.prepare import Prepared, prepare, quiet
+from magnet.study.provenance import study_toml
+from magnet.study.spec import digest, load_study
 
 
 def print_outcome(
@@ -198,7 +69,7 @@ def print_outcome(
 
 
 def _finetune(prepared: Prepared, outcome: Outcome, folder: Path, console: Console) -> None:
-    from magnet.training.stage import finetune_stage
+    from magnet.stages.finetune import finetune_stage
 
     if outcome.left:
         console.print("Fine-tuning waits until all sessions are finished.", highlight=False)
@@ -265,7 +136,7 @@ def reproduce(
         print_estimate(prepared, console)
         return
     if "finetune" in prepared.study.stages:
-        from magnet.training.stage import check_stage
+        from magnet.stages.finetune import check_stage
 
         check_stage(prepared.study)
     quiet()
@@ -282,7 +153,7 @@ def reproduce(
         _finetune(prepared, outcome, folder, console)
     page = None
     if "report" in prepared.study.stages and outcome.finished:
-        from eval.report import PAGE, write_report
+        from eval.report.page import PAGE, write_report
 
         page = write_report([folder]) / PAGE
     print_outcome(outcome, meter, folder, console, page)
@@ -291,8 +162,6 @@ def reproduce(
 
 def main() -> None:
     """Entry point; bad input ends with one message and exit code 2."""
-    from magnet.cli import run_module
-
     run_module("magnet.reproduce", reproduce)
 
 

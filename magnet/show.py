@@ -7,9 +7,9 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
-from magnet.errors import UsageError
-from magnet.journal import read_session, read_sessions, unfinished
-from magnet.session import Session, Turn
+from magnet.core.errors import UsageError
+from magnet.core.journal import read_session, read_sessions, unfinished
+from magnet.core.session import Session, Turn
 from signatures import SPECIALISTS
 
 #: Characters of a reply in a list of sessions.

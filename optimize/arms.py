@@ -9,7 +9,7 @@ from typing import Any
 import dspy
 
 from eval.statistics import Paired, holm, paired
-from optimize.board import Outcome
+from optimize.scoreboard import Outcome
 from signatures import Technique
 
 #: The arm that the others are held against, and those that a gain has to beat.

@@ -18,9 +18,9 @@ from optimize.arms import (
     RandomSubset,
     compare,
 )
-from optimize.board import Candidate, Halt, Outcome
-from optimize.stage import Stage
-from optimize.watch import Watch
+from optimize.progress import Watch
+from optimize.scoreboard import Candidate, Halt, Outcome
+from optimize.task import Stage
 from programs.state import apply_state
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from magnet.journal import read_sessions
-from magnet.seeds import GenerationSeed, Split, load_seeds
-from magnet.study import Study
-from magnet.tables import print_table
+from magnet.console.tables import print_table
+from magnet.core.journal import read_sessions
+from magnet.core.seeds import GenerationSeed, Split, load_seeds
+from magnet.study.spec import Study
 from optimize.prefixes import Prefix, parts, usable
 from optimize.ratings import Rated, read_ratings
 from optimize.rollout import calls_of

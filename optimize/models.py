@@ -7,13 +7,13 @@ from functools import partial
 import dspy
 from dspy.lm15 import Request, Response
 
-from magnet.draw import Draw
+from magnet.core.rng import Draw
 from magnet.lm import BudgetReached, LMSpec, Meter, make_lm, resolve
 from magnet.lm.http import Engine
 from magnet.lm.memo import Memo, MemoEngine
-from magnet.prepare import resolve_models
-from magnet.study import Study
-from optimize.board import halt_for
+from magnet.study.prepare import resolve_models
+from magnet.study.spec import Study
+from optimize.scoreboard import halt_for
 
 
 class _Writer(MemoEngine):

@@ -14,7 +14,7 @@ from typing import Any
 import dspy
 import numpy as np
 
-from magnet.errors import UsageError, missing_extra
+from magnet.core.errors import UsageError, missing_extra
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Protocol, TypeVar
 
 import dspy
 
-from magnet.errors import UsageError
-from magnet.seeds import SPLITS, GenerationSeed, Split, split_by_client
-from magnet.session import Message, Session, transcript
-from optimize.spec import OptimizeSpec
+from magnet.core.errors import UsageError
+from magnet.core.seeds import SPLITS, GenerationSeed, Split, split_by_client
+from magnet.core.session import Message, Session, transcript
+from magnet.study.optimize import OptimizeSpec
 from signatures import Plan, Technique
 
 

@@ -11,12 +11,12 @@ import dspy
 from eval.ctrs import CTRS
 from eval.scale import Scale
 from eval.wai import WAI
-from magnet.draw import Draw
-from magnet.errors import UsageError
-from magnet.seeds import GenerationSeed, Split
-from magnet.session import Session, transcript
-from optimize.board import Outcome, halt_for
-from optimize.stage import starting
+from magnet.core.errors import UsageError
+from magnet.core.rng import Draw
+from magnet.core.seeds import GenerationSeed, Split
+from magnet.core.session import Session, transcript
+from optimize.scoreboard import Outcome, halt_for
+from optimize.task import starting
 from programs import AgentError, Judge
 
 _COLUMNS = ("session", "item", "rating")

@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from eval.folder import USE
-from eval.grid import Grid, markdown, to_html
-from eval.numbers import interval, number, p_value
-from eval.report import style
+from eval.render.grid import Grid, markdown, to_html
+from eval.render.numbers import interval, number, p_value
+from eval.render.svg import Mark, dots, figure, heat, lines
+from eval.report.files import USE
+from eval.report.page import style
 from eval.statistics import mean_interval
-from eval.svg import Mark, dots, figure, heat, lines
-from magnet.journal import write_atomically
+from magnet.core.journal import write_atomically
 from optimize.arms import Arm
 from optimize.tuning import Result
 from signatures import Technique

@@ -13,15 +13,15 @@ from typing import Any
 import dspy
 
 from eval.ctrs import CTRS
-from magnet.draw import Draw
-from magnet.errors import UsageError
-from magnet.seeds import Split
-from magnet.session import Message, transcript
-from optimize.board import Outcome, halt_for
+from magnet.core.errors import UsageError
+from magnet.core.rng import Draw
+from magnet.core.seeds import Split
+from magnet.core.session import Message, transcript
 from optimize.prefixes import Prefix
-from optimize.stage import starting
+from optimize.scoreboard import Outcome, halt_for
+from optimize.task import starting
 from programs import SCALES, AgentError, Client, Judge, MagnetCounselor
-from programs.fidelity import Fidelity
+from programs.profile import Fidelity
 from signatures import SPECIALISTS
 
 #: Agents whose work a window shows. The client is none: tuned for the rating it would flatter.

@@ -6,24 +6,24 @@ from typing import Any
 
 from rich.console import Console
 
-from magnet.journal import RunDirectory, read_sessions
+from magnet.console.progress import money_text
+from magnet.core.journal import RunDirectory, read_sessions
+from magnet.core.seeds import SPLITS
 from magnet.lm import Meter
 from magnet.lm.memo import Memo
-from magnet.prepare import assign, roles_of
-from magnet.progress import money_text
-from magnet.provenance import commit, versions
-from magnet.seeds import SPLITS
-from magnet.study import Study
+from magnet.study.prepare import assign, roles_of
+from magnet.study.provenance import commit, versions
+from magnet.study.spec import Study
 from optimize import report
-from optimize.artefact import Artefact, save, state_for
 from optimize.models import Models, connect
 from optimize.prefixes import parts, usable
+from optimize.progress import Watch
 from optimize.ratings import Agreement, read_ratings
 from optimize.rollout import Rollout, programs
-from optimize.stage import Stage
+from optimize.task import Stage
 from optimize.tuning import Result, Tuning
-from optimize.watch import Watch
 from programs import Judge
+from programs.artefact import Artefact, save, state_for
 
 
 def ready(study: Study, run: Path, ratings: Path | None) -> tuple[Stage, list[Any]]:

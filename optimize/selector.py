@@ -13,15 +13,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from magnet.errors import UsageError
-from magnet.prepare import prepare, quiet
-from magnet.reproduce import INTERRUPTED, LEFT
-from magnet.reproduce import print_estimate as print_sessions
-from magnet.reproduce import run as play
-from magnet.study import Study, digest, load_study
-from magnet.tables import print_table
+from magnet.console.run import INTERRUPTED, LEFT, run_module
+from magnet.console.tables import print_table
+from magnet.core.errors import UsageError
+from magnet.stages.run import run as play
+from magnet.study.estimate import print_estimate as print_sessions
+from magnet.study.prepare import prepare, quiet
+from magnet.study.spec import Study, digest, load_study
 from optimize.estimate import print_tuning
-from optimize.guards import INTERRUPTED as STOPPED
+from optimize.interrupts import INTERRUPTED as STOPPED
 from optimize.optimizers import check_options
 from optimize.ratings import QUESTIONS
 from optimize.report import summary
@@ -202,8 +202,6 @@ def _print_result(study: Study, result: Result, page: Path, console: Console) ->
 
 def main() -> None:
     """Entry point; bad input ends with one message and exit code 2."""
-    from magnet.cli import run_module
-
     run_module("optimize.selector", selector)
 
 

@@ -9,18 +9,18 @@ from pathlib import Path
 import dspy
 from dspy.utils.exceptions import LMError
 
-from eval.tables import DEMONSTRATION
-from magnet.errors import UsageError
+from eval.report.tables import DEMONSTRATION
+from magnet.core.errors import UsageError
 from magnet.lm import Budget, Meter
 from magnet.lm.sync import run_sync
+from magnet.study.optimize import OptimizeSpec
 from optimize.arms import Arm, Verdict, verdict
-from optimize.board import Board, Candidate, Halt, halt_for
 from optimize.comparison import Comparison
-from optimize.guards import INTERRUPTED, printing_to, stopping
+from optimize.interrupts import INTERRUPTED, printing_to, stopping
 from optimize.optimizers import Search, search
-from optimize.spec import OptimizeSpec
-from optimize.stage import Stage, Trial
-from optimize.watch import Watch
+from optimize.progress import Watch
+from optimize.scoreboard import Board, Candidate, Halt, halt_for
+from optimize.task import Stage, Trial
 
 
 @dataclass

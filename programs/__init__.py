@@ -7,9 +7,9 @@ from programs.agent import Agent, AgentError
 from programs.baselines import CactusCounselor, SingleCounselor
 from programs.client import Client
 from programs.counselor import Counselor, Moment
-from programs.fidelity import FIDELITIES, PAPER, RELEASED, Fidelity
 from programs.judge import SCALES, Judge
 from programs.magnet_counselor import MagnetCounselor
+from programs.profile import FIDELITIES, PAPER, RELEASED, Fidelity
 
 #: Generation systems by the name a study's ``methods`` uses; called with prompts and fidelity.
 METHODS: dict[str, Callable[[str, Fidelity], Counselor]] = {

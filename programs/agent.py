@@ -9,16 +9,16 @@ from typing import Any
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError, is_retryable_lm_error
 
-from magnet.draw import Draw
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
+from magnet.core.rng import Draw
+from magnet.core.session import AgentCall
 from magnet.lm import Call
 from magnet.lm.foreign import is_foreign
 from magnet.lm.sync import run_sync
-from magnet.session import AgentCall
 from programs.calls import callers_log
-from programs.fidelity import PAPER, Fidelity
+from programs.optimized import TunedAdapter
+from programs.profile import PAPER, Fidelity
 from programs.state import digest_of
-from programs.tuned import TunedAdapter
 from prompts_frozen import FrozenAdapter, Prompt, load_prompts
 from signatures import (
     AGENTS,

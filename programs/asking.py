@@ -9,8 +9,8 @@ from typing import Any
 import dspy
 from dspy.utils.exceptions import AdapterParseError, LMError
 
-from magnet.draw import Draw
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
+from magnet.core.rng import Draw
 from magnet.lm.sync import in_thread
 from programs.agent import Agent, AgentError
 from programs.calls import CallLog, callers_log, calls_of

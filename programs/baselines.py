@@ -13,7 +13,7 @@ from programs.agent import Agent
 from programs.asking import ask
 from programs.calls import calls_of
 from programs.counselor import Counselor, Moment
-from programs.fidelity import PAPER, Fidelity
+from programs.profile import PAPER, Fidelity
 
 
 class CactusCounselor(Counselor):

@@ -6,8 +6,8 @@ from typing import Any
 
 import dspy
 
+from magnet.core.session import AgentCall
 from magnet.lm import ROLES, Call
-from magnet.session import AgentCall
 
 
 class CallLog:

@@ -5,14 +5,14 @@ from typing import Any
 
 import dspy
 
-from magnet.draw import Draw
+from magnet.core.rng import Draw
+from magnet.core.seeds import GenerationSeed
+from magnet.core.session import Message, transcript
 from magnet.lm.sync import run_sync
-from magnet.seeds import GenerationSeed
-from magnet.session import Message, transcript
 from programs.agent import Agent
 from programs.asking import ask
 from programs.calls import calls_of
-from programs.fidelity import PAPER, Fidelity
+from programs.profile import PAPER, Fidelity
 from prompts_frozen import load_prompts
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import dspy
 from dspy.lm15 import TokenLogprob
 
-from magnet.draw import Draw
+from magnet.core.rng import Draw
 from magnet.lm.sync import run_sync
 from programs.agent import Agent
-from programs.fidelity import PAPER, Fidelity
+from programs.profile import PAPER, Fidelity
 from prompts_frozen import load_prompts
 from signatures import CTRS_ITEMS, WAI_ITEMS
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import dspy
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 from programs.agent import Agent, AgentError, together
 from programs.asking import ask
 from programs.calls import calls_of
 from programs.counselor import Counselor, Moment
-from programs.fidelity import PAPER, Fidelity
+from programs.profile import PAPER, Fidelity
 from signatures import SPECIALISTS, Technique
 from signatures.reading import remaining
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import dspy
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 from programs.asking import why_not
 from programs.counselor import Counselor
-from programs.fidelity import Fidelity
+from programs.profile import Fidelity
 
 _FORM = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<attribute>[A-Za-z_]\w*)")
-#: What a counselor is called with (see ``magnet.roleplay``).
+#: What a counselor is called with (see ``programs.play``).
 _GIVEN = {"seed", "history", "plan", "draw"}
 
 

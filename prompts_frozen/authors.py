@@ -10,8 +10,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from magnet.errors import UsageError
-from magnet.upstream import ARCHIVE, data_folder, read_source
+from magnet.core.errors import UsageError
+from magnet.core.upstream import ARCHIVE, data_folder, read_source
 
 NAME = "authors"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 
 _PARTS = re.compile(
     r"(?:\[\[system\]\]\n(?P<system>.*?)\n)?\[\[user\]\]\n(?P<user>.*)\n", re.DOTALL

@@ -7,8 +7,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from magnet.errors import UsageError
-from magnet.upstream import data_folder
+from magnet.core.errors import UsageError
+from magnet.core.upstream import data_folder
 from prompts_frozen import authors
 from prompts_frozen.prompt import Prompt
 from signatures import AGENTS

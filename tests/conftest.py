@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from magnet.journal import RunDirectory
-from magnet.prepare import quiet
-from magnet.roleplay import role_play
-from magnet.session import Session
+from magnet.core.journal import RunDirectory
+from magnet.core.session import Session
+from magnet.study.prepare import quiet
+from programs.play import role_play
 from tests.fake_server import FakeServer, serving
 from tests.running import IDENTITY, empty_session, programs_on
 

@@ -16,8 +16,8 @@ from eval.panas import BEFORE
 from eval.reliability import SCALES
 from eval.scale import Scale
 from eval.scores import FILE, Score
-from magnet.journal import read_sessions
-from magnet.session import Session
+from magnet.core.journal import read_sessions
+from magnet.core.session import Session
 from tests.fake_server import FakeServer, serving
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from magnet.journal import RunDirectory
-from magnet.seeds import GenerationSeed, load_seeds
-from magnet.session import Session, Turn
+from magnet.core.journal import RunDirectory
+from magnet.core.seeds import GenerationSeed, load_seeds
+from magnet.core.session import Session, Turn
 from signatures import SPECIALISTS, CBTPlan, CBTTechnique, Technique
 from tests.running import IDENTITY
 

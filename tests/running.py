@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from magnet.core.seeds import GenerationSeed, load_seeds
+from magnet.core.session import Session
 from magnet.lm import LMSpec, Meter, make_lm, resolve
-from magnet.prepare import assign
-from magnet.seeds import GenerationSeed, load_seeds
-from magnet.session import Session
+from magnet.study.prepare import assign
 from programs import Agent, Client, MagnetCounselor
 from signatures import AGENTS, CBTPlan, CBTTechnique, Technique
 from tests.fake_server import FakeServer

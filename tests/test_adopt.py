@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from eval.evaluation import load
-from magnet.adopt import adopt
-from magnet.errors import UsageError
-from magnet.journal import read_provenance, read_sessions
-from magnet.training.pairs import read_pairs
+from eval.report.evaluation import load
+from magnet.core.errors import UsageError
+from magnet.core.journal import read_provenance, read_sessions
+from magnet.dataset.pairs import read_pairs
+from magnet.stages.adopt import adopt
 from tests.running import magnet, seeds
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import dspy
 import pytest
 
-from magnet.draw import Draw
+from magnet.core.rng import Draw
 from magnet.lm import connect
-from magnet.roleplay import role_play
 from programs import Agent, AgentError, Client, Judge, MagnetCounselor
+from programs.play import role_play
 from programs.state import apply_state
 from signatures import AGENTS
 from tests.fake_server import FakeServer

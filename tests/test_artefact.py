@@ -10,9 +10,9 @@ from typing import Any
 import dspy
 import pytest
 
-from magnet.errors import UsageError
-from optimize.artefact import Artefact, load, save, state_for
+from magnet.core.errors import UsageError
 from programs import Agent
+from programs.artefact import Artefact, load, save, state_for
 from programs.state import state_of
 from signatures import CBTPlan, CBTTechnique, Technique
 from tests.fake_server import FakeServer

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from eval.cases import Case
-from eval.claims import claims
-from eval.conditions import Conditions
-from eval.evaluation import Evaluation
-from eval.judges import JudgeFacts
-from eval.layouts import MEASURES
-from eval.lexicon import Lexicon
+from eval.report.claims import claims
+from eval.report.conditions import Conditions
+from eval.report.evaluation import Evaluation
+from eval.report.judges import JudgeFacts
+from eval.report.layouts import MEASURES
+from eval.report.lexicon import Lexicon
+from eval.report.sessions import Case
 from eval.tokens import Words
 
 LLAMA, QWEN = "meta-llama/Meta-Llama-3-8B-Instruct", "Qwen/Qwen2.5-7B-Instruct"

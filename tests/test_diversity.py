@@ -23,8 +23,8 @@ from eval.ngrams import ngrams
 from eval.repetition import self_repetition, unique_by_session
 from eval.tokens import HuggingFace, Llama3, Words, open_tokenizer
 from eval.vendi import Embedder, ngram_kernel, vendi_score
-from magnet.errors import UsageError
-from magnet.session import Message
+from magnet.core.errors import UsageError
+from magnet.core.session import Message
 
 ROOT = Path(__file__).resolve().parent.parent
 RELEASED = ROOT.parent / "shared/upstream/arxiv2025-MAGneT/dataset/magnet-generated-data.zip"

@@ -13,8 +13,8 @@ import typer
 
 from magnet.cli import app
 from magnet.lm.spec import ROLES, LMSpec
-from magnet.study import Study
-from optimize.spec import OptimizeSpec
+from magnet.study.optimize import OptimizeSpec
+from magnet.study.spec import Study
 from tests.running import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

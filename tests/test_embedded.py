@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from eval.scores import load_scores
-from magnet.draw import Draw
+from magnet.core.rng import Draw
 from magnet.lm import Meter, connect, embedded, make_lm, resolve
-from magnet.study import load_study
+from magnet.study.spec import load_study
 from programs import Agent, Judge
 from signatures import SPECIALISTS, CBTPlan, Technique
 from tests.running import command, inputs_for, run, session_files

@@ -14,15 +14,15 @@ import datasets
 import pytest
 import yaml
 
+from eval.defects import Defects
 from eval.dialogues import load_dialogues
-from magnet.adopt import adopt
-from magnet.errors import UsageError
-from magnet.journal import read_sessions
-from magnet.session import AgentCall, Session, Turn, transcript
-from magnet.training.defects import Defects
-from magnet.training.export import MANIFEST, NEAR, export
-from magnet.training.pairs import Pair, messages_for, read_pairs
-from magnet.training.rows import LINEAGE, Format, row_of
+from magnet.core.errors import UsageError
+from magnet.core.journal import read_sessions
+from magnet.core.session import AgentCall, Session, Turn, transcript
+from magnet.dataset.export import MANIFEST, NEAR, export
+from magnet.dataset.pairs import Pair, messages_for, read_pairs
+from magnet.dataset.rows import LINEAGE, Format, row_of
+from magnet.stages.adopt import adopt
 from prompts_frozen.sets import lock
 from tests.fake_run import play
 from tests.running import ANSI, ROOT, command, magnet, run, seeds

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from eval.report import write_report
-from magnet.errors import UsageError
-from magnet.journal import read_provenance
-from magnet.prepare import prepare
-from magnet.seeds import load_seeds, split_by_client
-from magnet.study import load_study
+from eval.report.page import write_report
+from magnet.core.errors import UsageError
+from magnet.core.journal import read_provenance
+from magnet.core.seeds import load_seeds, split_by_client
+from magnet.dataset.pairs import read_pairs
+from magnet.stages.finetune import check_stage, methods_of, recipe_of
+from magnet.study.prepare import prepare
+from magnet.study.spec import load_study
 from magnet.training.evaluation import serve_command, write_evaluation
 from magnet.training.finetune import PROVENANCE, check_folder, identity_of
 from magnet.training.model_card import model_card
-from magnet.training.pairs import read_pairs
 from magnet.training.plan import SIZES, Plan, Size, default_folder, memory_of, spread
 from magnet.training.recipe import load_recipe, recipe_yaml, shipped
-from magnet.training.stage import check_stage, methods_of, recipe_of
 from magnet.training.tokens import Row, Rows
 from tests.fake_run import judge, play
 from tests.fake_server import FakeServer, serving

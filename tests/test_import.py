@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from magnet.errors import UsageError
-from magnet.seeds import import_seeds, load_seeds
-from magnet.upstream import ARCHIVE
+from magnet.core.errors import UsageError
+from magnet.core.seeds import import_seeds, load_seeds
+from magnet.core.upstream import ARCHIVE
 from prompts_frozen import authors, load_prompts
 from signatures import AGENTS
 from tests.running import command, run
@@ -137,7 +137,7 @@ def checkout(tmp_path, monkeypatch):
     """A repository with our seeds in the place of theirs."""
     ours = Path(load_seeds.__code__.co_filename).parent / "data" / "seeds.json"
     digest = hashlib.sha256(ours.read_bytes()).hexdigest()
-    monkeypatch.setattr("magnet.seeds.AUTHORS_SHA256", digest[:8])
+    monkeypatch.setattr("magnet.core.seeds.AUTHORS_SHA256", digest[:8])
     folder = tmp_path / "web" / f"arxiv2025-magnet-{Path(ARCHIVE).stem}"
     (folder / "dataset").mkdir(parents=True)
     shutil.copy(ours, folder / "dataset" / "data.json")

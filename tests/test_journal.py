@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from magnet.errors import UsageError
-from magnet.journal import Journal, RunDirectory, unfinished
-from magnet.session import Session
+from magnet.core.errors import UsageError
+from magnet.core.journal import Journal, RunDirectory, unfinished
+from magnet.core.session import Session
 from tests.fake_server import FakeServer
 from tests.running import empty_session, reproduce, session_files
 

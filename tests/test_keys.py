@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 from magnet.lm import LMSpec, resolve
-from magnet.study import load_study
+from magnet.study.spec import load_study
 from programs import AgentError
 from tests.fake_server import FakeServer
 from tests.running import agent_on, inputs_for, reproduce

@@ -9,41 +9,34 @@ import pytest
 
 from tests.running import ROOT
 
+#: The floors of the house, from the lowest: a module imports from its own floor and those below.
+FLOORS = (
+    "signatures",
+    "magnet.core",
+    "magnet.lm",
+    "prompts_frozen",
+    "programs",
+    "magnet.console",
+    "eval",
+    "magnet.study",
+    "magnet.dataset",
+    "magnet.training",
+    "magnet.stages",
+    "optimize",
+    "magnet",
+)
 PACKAGES = ("magnet", "signatures", "programs", "prompts_frozen", "optimize", "eval", "studies")
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-OUTSIDE = {"magnet", "programs", "prompts_frozen", "signatures", "optimize", "eval"}
-RUN = {f"magnet.{name}" for name in ("journal", "generate", "reproduce", "cli", "progress", "show")}
-
-LOWEST = {"magnet.errors", "magnet.upstream"}
-
-#: Modules, what they may not import, and exceptions to that.
-RULES = {
-    "signatures": (OUTSIDE - {"signatures"}, set()),
-    "prompts_frozen": (OUTSIDE - {"prompts_frozen", "signatures"}, LOWEST | {"magnet.lm"}),
-    "programs": (RUN | {"eval", "optimize"}, set()),
-    "magnet.lm": (OUTSIDE, {"magnet.lm", "magnet.errors"}),
-    "magnet.seeds": (OUTSIDE, LOWEST),
-    "magnet.session": (OUTSIDE - {"signatures"}, {"magnet.seeds"}),
-    "magnet.journal": ({"programs", "prompts_frozen", "magnet.lm", "eval", "optimize"}, set()),
-    "magnet.roleplay": (
-        RUN | {"programs", "magnet.lm", "eval", "optimize"},
-        {"programs.asking", "programs.calls"},
-    ),
-    "magnet.training": (
-        OUTSIDE,
-        {"magnet", "programs", "prompts_frozen", "eval.dialogues", "eval.svg"},
-    ),
-    "magnet.cli": ({"programs", "magnet.lm", "dspy"}, set()),
-    "eval": (RUN - {"magnet.journal"} | {"optimize"}, set()),
-}
 
 
-#: Modules that may import what stands above them all: the commands.
-ABOVE = {"magnet.cli", "magnet.doctor", "magnet.reproduce", "magnet.training"}
+def floor_of(module: str) -> int:
+    """The number of a module's floor; the longest name of a floor that it begins with decides."""
+    fits = [name for name in FLOORS if module == name or module.startswith(f"{name}.")]
+    return FLOORS.index(max(fits, key=len))
 
 
 def imports(module: str) -> Iterator[str]:
@@ -58,26 +51,30 @@ def imports(module: str) -> Iterator[str]:
                 yield inner if inner in FILES else str(node.module)
 
 
-def inside(module: str, names: set[str]) -> bool:
-    return any(module == name or module.startswith(f"{name}.") for name in names)
+#: The package itself and its list of studies hold no code that stands on anything.
+APART = {"magnet", "studies"}
 
 
-@pytest.mark.parametrize("room", RULES)
-def test_arrows_between_the_rooms_point_down(room: str) -> None:
-    forbidden, allowed = RULES[room]
-    wrong = [
+@pytest.mark.parametrize("floor", FLOORS)
+def test_arrows_between_the_floors_point_down(floor: str) -> None:
+    upward = [
         f"{module} imports {name}"
         for module in FILES
-        if inside(module, {room})
+        if module not in APART and FLOORS[floor_of(module)] == floor
         for name in imports(module)
-        if inside(name, forbidden) and not inside(name, allowed)
+        if name in FILES and name not in APART and floor_of(name) > floor_of(module)
     ]
-    assert wrong == []
+    assert upward == []
 
 
-def test_nothing_low_imports_training() -> None:
-    low = [module for module in FILES if not inside(module, ABOVE)]
-    assert [m for m in low if any(inside(n, {"magnet.training"}) for n in imports(m))] == []
+def test_every_folder_has_a_floor() -> None:
+    rooms = {name.rpartition(".")[0] or name for name in FILES}
+    assert [
+        room
+        for room in rooms
+        if room not in APART
+        and not any(room == floor or room.startswith(f"{floor}.") for floor in FLOORS[:-1])
+    ] == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from magnet.errors import UsageError
-from magnet.journal import read_sessions
-from magnet.prepare import prepare
-from magnet.roleplay import role_play
-from magnet.session import Session
+from magnet.core.errors import UsageError
+from magnet.core.journal import read_sessions
+from magnet.core.session import Session
+from magnet.study.prepare import prepare
 from programs import RELEASED, Agent, AgentError, MagnetCounselor
+from programs.play import role_play
 from programs.state import apply_state
 from prompts_frozen import Prompt, load_prompts
 from prompts_frozen.authors import import_prompts

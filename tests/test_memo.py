@@ -10,8 +10,8 @@ from pathlib import Path
 import dspy
 import pytest
 
-from magnet.draw import Draw
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
+from magnet.core.rng import Draw
 from magnet.lm import LMSpec, Meter, make_lm, resolve
 from magnet.lm.http import Engine
 from magnet.lm.memo import Memo, MemoEngine

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 from magnet.lm import ROLES, LMSpec, Meter, connect, resolve
 from magnet.lm.spec import spec_for
 from magnet.lm.wire import endpoint
-from magnet.prepare import resolve_models
-from magnet.study import load_study
+from magnet.study.prepare import resolve_models
+from magnet.study.spec import load_study
 from tests.fake_server import FakeServer, serving
 from tests.running import reproduce, session_files
 

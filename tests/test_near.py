@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magnet.session import Message
-from magnet.training.near import find_near, near, to_csv
-from magnet.training.pairs import Pair, PairSet
-from magnet.training.split import Split
+from magnet.core.session import Message
+from magnet.dataset.near_duplicates import find_near, near, to_csv
+from magnet.dataset.pairs import Pair, PairSet
+from magnet.dataset.split import Split
 from tests.running import seeds
 
 TEXTS = st.lists(st.text("ab .", max_size=12), max_size=8)

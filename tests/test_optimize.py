@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from magnet.study import load_study
+from magnet.study.spec import load_study
 from optimize.rollout import TUNABLE
 from optimize.run import tune
 from optimize.tuning import Result

@@ -14,11 +14,11 @@ from typing import Any
 import dspy
 import pytest
 
-from magnet.journal import read_sessions
+from magnet.core.journal import read_sessions
 from magnet.lm import Meter, connect
-from magnet.prepare import assign, prepare
-from magnet.roleplay import role_play
+from magnet.study.prepare import assign, prepare
 from programs import Agent, AgentError, Client, Counselor, Moment
+from programs.play import role_play
 from tests.fake_server import FakeServer
 from tests.running import (
     command,

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from magnet.adopt import adopt
-from magnet.errors import UsageError
-from magnet.journal import read_sessions
+from magnet.core.errors import UsageError
+from magnet.core.journal import read_sessions
+from magnet.core.seeds import GenerationSeed, load_seeds
+from magnet.core.session import Message
+from magnet.dataset.pairs import SPLITS, Pair, messages_for, read_pairs, tuned_agent
 from magnet.lm import LMSpec, Meter, make_lm, resolve
-from magnet.prepare import assign
-from magnet.seeds import GenerationSeed, load_seeds
-from magnet.session import Message
-from magnet.training.pairs import SPLITS, Pair, messages_for, read_pairs, tuned_agent
+from magnet.stages.adopt import adopt
+from magnet.study.prepare import assign
 from magnet.training.plan import SIZES, Clients, Plan
 from magnet.training.recipe import load_recipe
 from magnet.training.tokens import Row, Rows

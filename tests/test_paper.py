@@ -4,8 +4,8 @@ import tomllib
 
 import pytest
 
-from magnet.study import load_study
-from programs.fidelity import PAPER
+from magnet.study.spec import load_study
+from programs.profile import PAPER
 from tests.running import command, run
 
 #: The paper's setting, from its text and appendices; "script" where it is silent and the authors'

@@ -6,11 +6,11 @@ from typing import Any
 import dspy
 import pytest
 
+from magnet.core.session import Session
 from magnet.lm import ROLES, LMSpec, Price, connect
-from magnet.roleplay import role_play
-from magnet.session import Session
-from magnet.study import Study, load_study
+from magnet.study.spec import Study, load_study
 from programs import Agent, AgentError, Client, MagnetCounselor
+from programs.play import role_play
 from prompts_frozen import Prompt
 from tests.fake_server import FakeServer
 from tests.running import ROOT, programs_on, seeds

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from magnet.journal import read_sessions
+from magnet.core.journal import read_sessions
 from tests.fake_server import FakeServer
 from tests.running import ROOT, command, run
 from tests.test_own import in_chat_format

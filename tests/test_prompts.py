@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 from prompts_frozen import Prompt, load_prompts, lock
 from prompts_frozen.sets import folder_of
 from signatures import AGENTS

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from magnet.errors import UsageError
-from magnet.study import load_study
+from magnet.core.errors import UsageError
+from magnet.study.spec import load_study
 from optimize.ratings import read_ratings
 from optimize.run import tune
 from tests import planted

@@ -13,9 +13,9 @@ from html.parser import HTMLParser
 import orjson
 import pytest
 
-from eval.reader import for_script
-from eval.report import PAGE, write_report
-from magnet.errors import UsageError
+from eval.report.page import PAGE, write_report
+from eval.report.reader import for_script
+from magnet.core.errors import UsageError
 from tests import fake_run
 from tests.browser import dom, needs_chromium
 

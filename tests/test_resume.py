@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from magnet.journal import unfinished
+from magnet.core.journal import unfinished
 from tests.fake_server import FakeServer
 from tests.running import question, reproduce, session_files, under_way
 

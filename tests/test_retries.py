@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from magnet.draw import Draw
+from magnet.core.rng import Draw
 from programs import Agent, AgentError
 from tests.fake_server import FakeServer, serving
 from tests.running import agent_on, inputs_for

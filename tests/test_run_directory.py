@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from magnet.errors import UsageError
-from magnet.journal import RunDirectory, read_sessions, write_atomically
-from magnet.session import Session
+from magnet.core.errors import UsageError
+from magnet.core.journal import RunDirectory, read_sessions, write_atomically
+from magnet.core.session import Session
 from tests.fake_server import FakeServer
 from tests.running import IDENTITY, reproduce, under_way
 

@@ -7,7 +7,7 @@ import pytest
 
 from eval import ctrs, panas, wai
 from eval.scores import FILE, Score, load_scores
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 
 
 def score(scale, item, value, repeat=0, **more):

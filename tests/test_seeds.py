@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from magnet.errors import UsageError
-from magnet.seeds import load_seeds
+from magnet.core.errors import UsageError
+from magnet.core.seeds import load_seeds
 from tests.running import ROOT
 
 AUTHORS = ROOT.parent / "shared/upstream/arxiv2025-MAGneT/dataset/data.json"

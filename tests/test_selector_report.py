@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from eval.report import write_report
+from eval.report.page import write_report
 from tests import independent, planted
 from tests.fake_server import FakeServer
 from tests.running import command, run, toml

@@ -7,10 +7,10 @@ from typing import Any
 import dspy
 import pytest
 
-from magnet.draw import Draw
-from magnet.roleplay import role_play
-from magnet.session import Session
+from magnet.core.rng import Draw
+from magnet.core.session import Session
 from programs import AgentError
+from programs.play import role_play
 from tests.fake_server import FakeServer
 from tests.running import programs_on, question, seeds
 

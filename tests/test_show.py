@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from magnet.errors import UsageError
-from magnet.journal import read_session
+from magnet.core.errors import UsageError
+from magnet.core.journal import read_session
 from signatures import SPECIALISTS
 from tests.fake_server import FakeServer, serving
 from tests.running import magnet, reproduce, session_files

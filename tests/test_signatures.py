@@ -5,8 +5,8 @@ import dspy
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from magnet.draw import Draw
-from magnet.session import Session
+from magnet.core.rng import Draw
+from magnet.core.session import Session
 from prompts_frozen import load_prompts
 from signatures import AGENTS, FEELINGS, SPECIALISTS, CBTPlan, CBTTechnique, Technique, Techniques
 from tests.fake_server import FakeServer

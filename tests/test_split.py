@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from magnet.seeds import load_seeds, split_by_client
+from magnet.core.seeds import load_seeds, split_by_client
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def paper_sized(tmp_path):
     """150 clients, three entries each, as the authors' file has them."""
     from importlib.resources import files
 
-    ours = json.loads((files("magnet") / "data" / "seeds.json").read_text(encoding="utf-8"))
+    ours = json.loads((files("magnet.core") / "seeds.json").read_text(encoding="utf-8"))
     entries = []
     for client in range(150):
         for attitude in range(3):

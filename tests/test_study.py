@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 from magnet.lm import ROLES
-from magnet.prepare import prepare
-from magnet.provenance import study_toml
-from magnet.study import load_study, presets
+from magnet.study.prepare import prepare
+from magnet.study.provenance import study_toml
+from magnet.study.spec import load_study, presets
 from tests.fake_server import FakeServer
 from tests.running import command, run
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from magnet.prepare import assign, prepare
+from magnet.study.prepare import assign, prepare
 from programs import METHODS, PAPER, RELEASED, Client, Fidelity, MagnetCounselor
 from tests.running import agent_on, programs_on, reproduce, seeds, session_files
 
@@ -27,7 +27,7 @@ def test_each_system_has_its_agents_and_no_more(method, fidelity):
 
 def prompts_of(method, fidelity, server):
     """The prompts one turn of a method sends, by agent, as one text each."""
-    from magnet.session import Session
+    from magnet.core.session import Session
 
     counselor = METHODS[method]("ours", fidelity)
     lm = agent_on(server, "client").lm
@@ -99,7 +99,7 @@ def test_an_agent_can_be_replaced_without_copying_the_program(server):
         async def aforward(self, **inputs):
             return dspy.Prediction(reply="Always the same.", call=call)
 
-    from magnet.session import AgentCall, Session
+    from magnet.core.session import AgentCall, Session
 
     call = AgentCall(role="normalizing")
     counselor, _ = programs_on(server)

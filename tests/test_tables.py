@@ -12,18 +12,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from eval.evaluation import load
-from eval.folder import to_csv
-from eval.grid import Grid, latex, markdown
-from eval.layouts import layouts
-from eval.numbers import number
-from eval.records import records
-from eval.report import write_report
+from eval.render.grid import Grid, latex, markdown
+from eval.render.numbers import number
+from eval.report.evaluation import load
+from eval.report.files import to_csv
+from eval.report.layouts import layouts
+from eval.report.page import write_report
+from eval.report.records import records
+from eval.report.tables import Cell, fill, margin, percent, tables
 from eval.scores import Score
-from eval.tables import Cell, fill, margin, percent, tables
 from eval.tokens import Llama3
-from magnet.errors import UsageError
-from magnet.journal import read_sessions
+from magnet.core.errors import UsageError
+from magnet.core.journal import read_sessions
 from programs import METHODS
 from tests import fake_run, independent
 
@@ -184,7 +184,7 @@ def test_a_margin_is_positive_where_magnet_is_better():
 
 
 def _measures():
-    from eval.layouts import MEASURES
+    from eval.report.layouts import MEASURES
 
     return MEASURES
 

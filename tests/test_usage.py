@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from magnet.core.session import Session
 from magnet.lm import Budget, LMSpec, Meter, Price, make_lm, resolve
-from magnet.session import Session
 from programs import AgentError
 from signatures import SPECIALISTS
 from tests.fake_server import FakeServer

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from eval.evaluation import load, variants
-from eval.report import write_report
-from eval.tables import variant_tables
-from magnet.errors import UsageError
+from eval.report.evaluation import load, variants
+from eval.report.page import write_report
+from eval.report.tables import variant_tables
+from magnet.core.errors import UsageError
 from tests import fake_run, independent
 from tests.running import magnet
 

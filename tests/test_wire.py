@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from magnet.draw import Draw
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
+from magnet.core.rng import Draw
 from magnet.lm import LMSpec, resolve
 from prompts_frozen import load_prompts
 from signatures import AGENTS

@@ -23,16 +23,16 @@ from dspy.lm15 import Request
 from rich.console import Console
 from safetensors.torch import load_file
 
-from eval.report import write_report
-from magnet.errors import UsageError
-from magnet.journal import read_sessions
+from eval.report.page import write_report
+from magnet.core.errors import UsageError
+from magnet.core.journal import read_sessions
+from magnet.dataset.pairs import messages_for, raw_prompt, read_pairs
 from magnet.lm.wire import encode
-from magnet.study import load_study
+from magnet.study.spec import load_study
 from magnet.training.base import find_base, open_tokenizer
 from magnet.training.checks import check_machine
 from magnet.training.finetune import finetune
 from magnet.training.measure import likelihood
-from magnet.training.pairs import messages_for, raw_prompt, read_pairs
 from magnet.training.plan import default_folder, make_plan
 from magnet.training.recipe import load_recipe, recipe_yaml
 from magnet.training.tokens import Renderer, make_rows

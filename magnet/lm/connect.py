@@ -7,7 +7,7 @@ from typing import Any
 import dspy
 from dspy import lm15
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 from magnet.lm import embedded
 from magnet.lm.http import Asker, Engine, Support, SyncEngine, key_of, list_models, plain, redact
 from magnet.lm.spec import LMSpec

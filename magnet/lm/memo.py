@@ -15,7 +15,7 @@ import orjson
 from dspy.lm15 import Message, Request, Response
 from dspy.lm15 import Usage as Tokens
 
-from magnet.errors import UsageError
+from magnet.core.errors import UsageError
 from magnet.lm.http import Engine, call_of, log_call
 from magnet.lm.spec import Price
 from magnet.lm.usage import Call, Meter, Usage

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from magnet.errors import UsageError, missing_extra
+from magnet.core.errors import UsageError, missing_extra
+from magnet.core.upstream import data_folder
 from magnet.lm.embedded import MODEL, SHA256, weights
 from magnet.training.recipe import EMBEDDED, Recipe
-from magnet.upstream import data_folder
 
 _NEEDED = ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "accelerate")
 

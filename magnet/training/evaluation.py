@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import tomli_w
 
-from magnet.journal import write_atomically
+from magnet.core.journal import write_atomically
+from magnet.dataset.split import SEED_FILE
 from magnet.training.plan import Plan
-from magnet.training.split import SEED_FILE
 
 #: What vLLM's --max-lora-rank may be.
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 from rich.console import Console
 
-from magnet.errors import UsageError
-from magnet.journal import RunDirectory, write_atomically
-from magnet.study import digest
+from magnet.core.errors import UsageError
+from magnet.core.journal import RunDirectory, write_atomically
+from magnet.study.spec import digest
 from magnet.training.base import cuda
 from magnet.training.checks import check_machine, check_plan
 from magnet.training.measure import measure_all

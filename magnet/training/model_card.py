@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from magnet.dataset.card_tables import listed, table
 from magnet.training.evaluation import serve_command
-from magnet.training.facts import listed, table
 from magnet.training.measure import Likelihood, arithmetic
 from magnet.training.plan import Plan
 from magnet.training.recipe import EMBEDDED
@@ -84,7 +84,7 @@ def model_card(
     shown = "model template loss quantization precision r alpha dropout learning_rate epochs"
     settings = recipe.model_dump(mode="json")
     values = [(key, settings[key]) for key in shown.split() if settings[key] is not None]
-    template = (files("magnet") / "training" / "model_card.md").read_text(encoding="utf-8")
+    template = (files("magnet.training") / "model_card.md").read_text(encoding="utf-8")
     body = Template(template).substitute(
         method=plan.method,
         agent=plan.agent,

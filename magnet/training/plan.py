@@ -7,10 +7,10 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
-from magnet.journal import read_provenance
-from magnet.seeds import SPLIT, SPLITS, Split
+from magnet.core.journal import read_provenance
+from magnet.core.seeds import SPLIT, SPLITS, Split
+from magnet.dataset.pairs import PairSet, read_pairs, tuned_agent
 from magnet.training.base import check_extra, find_base, open_config, open_tokenizer, quiet
-from magnet.training.pairs import PairSet, read_pairs, tuned_agent
 from magnet.training.recipe import Recipe
 from magnet.training.tokens import Renderer, Row, Rows, make_rows
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from transformers import TrainerCallback
 
-from magnet.progress import PLAIN_EVERY
+from magnet.console.progress import PLAIN_EVERY
 
 _KEPT = {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
-from magnet.errors import UsageError, nearest
-from magnet.study import apply_setting
+from magnet.core.errors import UsageError, nearest
+from magnet.study.spec import apply_setting
 
 #: The base model of a recipe that trains the embedded LM's weights.
 EMBEDDED = "embedded"

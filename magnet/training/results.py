@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from eval.svg import lines, standalone
-from magnet.journal import write_atomically
-from magnet.provenance import commit, version
-from magnet.seeds import SPLITS
+from eval.render.svg import lines, standalone
+from magnet.core.journal import write_atomically
+from magnet.core.seeds import SPLITS
+from magnet.study.provenance import commit, version
 from magnet.training.base import open_config
 from magnet.training.evaluation import write_evaluation
 from magnet.training.measure import Likelihood, arithmetic

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 from rich.console import Console
 
-from magnet.tables import print_table
+from magnet.console.tables import print_table
 from magnet.training.base import cuda
 from magnet.training.model_card import (
     NO_TEST,

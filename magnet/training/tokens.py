@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from magnet.errors import UsageError
-from magnet.training.pairs import Pair, messages_for, raw_prompt
+from magnet.core.errors import UsageError
+from magnet.dataset.pairs import Pair, messages_for, raw_prompt
 
 Messages = Sequence[dict[str, str]]
 

@@ -1,0 +1,1 @@
+"""Tables and charts as Markdown, LaTeX, HTML and SVG."""

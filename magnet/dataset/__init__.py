@@ -1,0 +1,1 @@
+"""Sessions as training data: pairs, splits, near-duplicates, cards, export."""

@@ -1,0 +1,1 @@
+"""What a study does, one stage a file, and what runs them."""

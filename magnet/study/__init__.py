@@ -1,0 +1,1 @@
+"""What a run does: its spec, made ready, estimated, and where its text comes from."""
