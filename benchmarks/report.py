@@ -25,7 +25,7 @@ from benchmarks.generation import many_seeds  # noqa: E402
 from eval.reliability import SCALES  # noqa: E402
 from eval.report.page import PAGE, write_report  # noqa: E402
 from magnet.core.seeds import load_seeds  # noqa: E402
-from magnet.core.session import AgentCall, Session, Turn  # noqa: E402
+from magnet.core.session import AgentCall, Exchange, Session  # noqa: E402
 from signatures import SPECIALISTS, CBTPlan, CBTTechnique, Technique  # noqa: E402
 from tests import fake_run  # noqa: E402
 from tests.browser import CHROMIUM, FLAGS, dom  # noqa: E402
@@ -40,8 +40,8 @@ def words(draw: random.Random, count: int, known: list[str]) -> str:
 def played(number: int, method: str, seed, draw: random.Random, known: list[str]) -> Session:
     agents = method.startswith("magnet")
     calls = [AgentCall(role=r, input_tokens=900, output_tokens=60) for r in SPECIALISTS]
-    turns = [
-        Turn(
+    exchanges = [
+        Exchange(
             candidates={r: words(draw, 45, known) for r in SPECIALISTS} if agents else {},
             techniques=draw.sample(list(Technique), 2) if agents else [],
             reply=words(draw, 55, known),
@@ -53,7 +53,7 @@ def played(number: int, method: str, seed, draw: random.Random, known: list[str]
     plan = CBTPlan(technique=draw.choice(list(CBTTechnique)), plan=words(draw, 150, known))
     session_id = f"session_{number:04d}"
     return Session(
-        id=session_id, method=method, seed=seed, plan=plan if agents else None, turns=turns
+        id=session_id, method=method, seed=seed, plan=plan if agents else None, exchanges=exchanges
     )
 
 
@@ -135,7 +135,7 @@ def main() -> None:
         last = f"session=session_{args.seeds * len(METHODS):04d}"
         for fragment in ("results", "sessions", last):
             print(json.dumps({"opened": fragment, **opened(page, fragment)}), flush=True)
-        assert "Turn 20" in dom(page, last)
+        assert "Exchange 20" in dom(page, last)
     finally:
         if args.keep is None:
             shutil.rmtree(folder)

@@ -17,7 +17,7 @@ from typing import Literal
 from eval.ngrams import NGrams, ngrams
 from eval.tokens import Ids
 
-Fidelity = Literal["paper", "released"]
+ProfileName = Literal["paper", "released"]
 Figures = dict[str, float | None]
 
 _PUNCTUATION = re.compile(r"(?:[^\w\s]|_)+")
@@ -25,7 +25,7 @@ _NOTEBOOK = re.compile(r"[^0-9A-Za-z ]+")
 _SPACES = re.compile(r"\s\s+|[^\S ]")  # a space alone is as it should be
 
 
-def plain_text(messages: Iterable[str], fidelity: Fidelity = "paper") -> str:
+def plain_text(messages: Iterable[str], profile: ProfileName = "paper") -> str:
     r"""What is tokenised of a session: its words, without labels and punctuation.
 
     The counts known of the notebook on the released sessions come out only without role labels
@@ -33,7 +33,7 @@ def plain_text(messages: Iterable[str], fidelity: Fidelity = "paper") -> str:
 
     Args:
         messages: in order.
-        fidelity: ``paper`` keeps the letters of every script and puts a space between messages.
+        profile: ``paper`` keeps the letters of every script and puts a space between messages.
             ``released`` deletes, as the notebook does, newlines and all else but 0-9, A-Z, a-z
             and the space: accented letters go, and the last word of a message fuses with the
             first of the next.
@@ -44,7 +44,7 @@ def plain_text(messages: Iterable[str], fidelity: Fidelity = "paper") -> str:
     'Well I dontA caf'
     """
     text = "\n".join(messages)
-    kept = _NOTEBOOK.sub("", text) if fidelity == "released" else _PUNCTUATION.sub(_marks, text)
+    kept = _NOTEBOOK.sub("", text) if profile == "released" else _PUNCTUATION.sub(_marks, text)
     return _SPACES.sub(" ", kept)
 
 

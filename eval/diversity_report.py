@@ -1,4 +1,4 @@
-"""``magnet diversity``: the diversity of a source by method, part of the dialogue and figure."""
+"""``magnet diversity``: the diversity of a source by method, speaker of the dialogue and figure."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from eval.compression import compression_ratio
 from eval.dialogues import Dialogue
-from eval.diversity import Distinct, Fidelity, Figures, plain_text
+from eval.diversity import Distinct, Figures, ProfileName, plain_text
 from eval.mattr import mattr
 from eval.ngrams import ngrams
 from eval.repetition import self_repetition, unique_by_session
@@ -15,7 +15,7 @@ from eval.tokens import Ids, Tokenizer, Words
 from eval.vendi import Embedder, ngram_kernel, vendi_score
 from magnet.core.errors import UsageError
 
-PARTS = ("all", "counselor", "client")
+SPEAKERS = ("all", "counselor", "client")
 
 _COUNTS = ("types", "tokens")  # counts say what a figure is made of, they are no figures
 _INTERVAL = (2.5, 97.5)  # percentiles
@@ -52,7 +52,7 @@ class More:
         }
 
 
-class Part:
+class Sample:
     """One method's messages of one role, or of both.
 
     Args:
@@ -103,7 +103,7 @@ class Part:
 def diversity(
     dialogues: Iterable[Dialogue],
     tokenizer: Tokenizer,
-    fidelity: Fidelity = "paper",
+    profile: ProfileName = "paper",
     more: bool = False,
     embedder: Embedder | None = None,
     repeats: int = 20,
@@ -114,7 +114,7 @@ def diversity(
     Args:
         dialogues: of one method or several.
         tokenizer: splits the text; its vocabulary is EAD's V.
-        fidelity: ``paper``, or ``released``: the notebook's characters (see plain_text) and BOS
+        profile: ``paper``, or ``released``: the notebook's characters (see plain_text) and BOS
             before each session.
         more: add compression ratio, self-repetition, MATTR and Vendi score.
         embedder: for the Vendi score; None takes n-grams.
@@ -122,7 +122,7 @@ def diversity(
         seed: of the draws.
 
     Returns:
-        ``fidelity``, ``tokenizer``, ``vocabulary`` and, with more, ``vendi_kernel``; of one
+        ``profile``, ``tokenizer``, ``vocabulary`` and, with more, ``vendi_kernel``; of one
         method ``method``, ``sessions`` and its figures under ``all``, ``counselor`` and
         ``client``; of several the same by method under ``methods``, and under
         ``equal_sessions`` what they are at the smallest count of sessions.
@@ -132,34 +132,35 @@ def diversity(
     """
     said: dict[str, dict[str, list[list[str]]]] = {}
     for dialogue in dialogues:
-        of_method = said.setdefault(dialogue.method, {part: [] for part in PARTS})
-        for part, sessions in of_method.items():
-            chosen = (m.message for m in dialogue.messages if part in ("all", m.role))
+        of_method = said.setdefault(dialogue.method, {speaker: [] for speaker in SPEAKERS})
+        for speaker, sessions in of_method.items():
+            chosen = (m.message for m in dialogue.messages if speaker in ("all", m.role))
             sessions.append(list(chosen))
     if not said:
         raise UsageError("there are no finished sessions to measure")
     tokens = {
-        (method, part): tokenizer.encode(
-            [plain_text(messages, fidelity) for messages in sessions], fidelity == "released"
+        (method, speaker): tokenizer.encode(
+            [plain_text(messages, profile) for messages in sessions], profile == "released"
         )
         for method, of_method in said.items()
-        for part, sessions in of_method.items()
+        for speaker, sessions in of_method.items()
     }
-    parts = {
-        (method, part): Part(
+    samples = {
+        (method, speaker): Sample(
             # A vocabulary of words is known only now, when all has been tokenised.
             Distinct.of(ids, tokenizer.vocabulary),
-            More(said[method][part], embedder) if more else None,
+            More(said[method][speaker], embedder) if more else None,
         )
-        for (method, part), ids in tokens.items()
+        for (method, speaker), ids in tokens.items()
     }
     counts = {method: len(of_method["all"]) for method, of_method in said.items()}
     blocks = {
-        method: {"sessions": count} | {part: parts[method, part].figures() for part in PARTS}
+        method: {"sessions": count}
+        | {speaker: samples[method, speaker].figures() for speaker in SPEAKERS}
         for method, count in counts.items()
     }
     head = {
-        "fidelity": fidelity,
+        "profile": profile,
         "tokenizer": tokenizer.name,
         "vocabulary": tokenizer.vocabulary,
     } | ({"vendi_kernel": embedder.name if embedder else "ngrams"} if more else {})
@@ -168,7 +169,10 @@ def diversity(
         return head | {"method": method} | block
     least = min(counts.values())
     equal = {
-        method: {part: parts[method, part].spread(count, least, repeats, seed) for part in PARTS}
+        method: {
+            speaker: samples[method, speaker].spread(count, least, repeats, seed)
+            for speaker in SPEAKERS
+        }
         for method, count in counts.items()
     }
     drawn = {"sessions": least, "repeats": repeats, "seed": seed, "methods": equal}

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from rich.console import Console
 
-from eval.diversity_report import PARTS
+from eval.diversity_report import SPEAKERS
 from magnet.console.tables import print_table
 
 
@@ -21,14 +21,15 @@ def _cell(value: Any) -> str:
 
 
 def _print_methods(console: Console, methods: Mapping[str, Any]) -> None:
-    """A row a method and figure, a column a part of the dialogue."""
+    """A row a method and figure, a column a speaker."""
     rows = []
-    for method, parts in methods.items():
+    for method, samples in methods.items():
         rows.append([method, "", "", ""])
         rows += [
-            [f"  {name}", *(_cell(parts[part][name]) for part in PARTS)] for name in parts["all"]
+            [f"  {name}", *(_cell(samples[speaker][name]) for speaker in SPEAKERS)]
+            for name in samples["all"]
         ]
-    print_table(console, ["", *PARTS], rows)
+    print_table(console, ["", *SPEAKERS], rows)
 
 
 def print_diversity(result: Mapping[str, Any], as_json: bool) -> None:
@@ -50,7 +51,7 @@ def print_diversity(result: Mapping[str, Any], as_json: bool) -> None:
         _print_methods(console, equal["methods"])
     console.print(
         f"\nTokenizer {result['tokenizer']}, V = {result['vocabulary']:,}; "
-        f"fidelity {result['fidelity']}",
+        f"profile {result['profile']}",
         highlight=False,
     )
     if result["tokenizer"] == "words":

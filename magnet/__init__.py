@@ -13,7 +13,7 @@ _HOME = {
     "load_seeds": "magnet.core.seeds",
     "Message": "magnet.core.session",
     "Session": "magnet.core.session",
-    "Turn": "magnet.core.session",
+    "Exchange": "magnet.core.session",
     "role_play": "programs.play",
     "connect": "magnet.lm",
     "Study": "magnet.study.spec",

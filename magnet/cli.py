@@ -34,16 +34,16 @@ app.add_typer(seeds, name="seeds")
 def show(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
     session: Annotated[str | None, typer.Argument(help="Number or id; all, briefly.")] = None,
-    turn: Annotated[int | None, typer.Option(help="One turn alone, from 1.")] = None,
+    exchange: Annotated[int | None, typer.Option(help="One exchange alone, from 1.")] = None,
 ) -> None:
-    """Print a run, or a session: plan, each turn's candidates, techniques, reply."""
+    """Print a run, or a session: plan, each exchange's candidates, techniques, reply."""
     from magnet.show import find_session, show_run, show_session
 
     console = Console()
     if session is None:
         show_run(run, console)
     else:
-        show_session(find_session(run, session), console, turn)
+        show_session(find_session(run, session), console, exchange)
 
 
 @app.command()
@@ -113,7 +113,7 @@ def diversity(
             show_default=False,
         ),
     ] = None,
-    fidelity: Annotated[
+    profile: Annotated[
         Literal["paper", "released"], typer.Option(help="The paper's text, or the notebook's.")
     ] = "paper",
     more: Annotated[
@@ -136,7 +136,7 @@ def diversity(
     embedder = Embedder(embeddings) if embeddings else None
     more = more or embeddings is not None
     dialogues = load_dialogues(source, lambda text: typer.echo(text, err=True))
-    figures = figures_of(dialogues, opened, fidelity, more, embedder)
+    figures = figures_of(dialogues, opened, profile, more, embedder)
     print_diversity(figures, as_json)
 
 
@@ -208,7 +208,7 @@ def finetune(
     ] = None,
     clients: Annotated[
         Literal["train", "all"],
-        typer.Option(help="Learn from the training part, or from all: then none is held out."),
+        typer.Option(help="Learn from the training split, or from all: then none is held out."),
     ] = "train",
     prompts: Annotated[
         str | None, typer.Option(help="A prompt set; else the one the run was played with.")
@@ -236,10 +236,10 @@ def finetune(
     if print_:
         print_plan(plan, folder, Console())
         return
-    from magnet.training.finetune import finetune as tune
+    from magnet.training.finetune import finetune as optimize
 
     try:
-        tune(plan, folder, Console(), merged=merge, report_to=report_to)
+        optimize(plan, folder, Console(), merged=merge, report_to=report_to)
     except KeyboardInterrupt:
         typer.echo(f"\nInterrupted. The same command goes on from the checkpoint in {folder}.")
         raise typer.Exit(130) from None

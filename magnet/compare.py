@@ -22,12 +22,13 @@ class MethodRow:
     Attributes:
         method: the generation system.
         sessions: finished ones.
-        unfinished: why the others stopped -> how many; "not begun" for those without a turn.
+        unfinished: why the others stopped -> how many; "not begun" for those without an exchange.
         messages: greeting and opening included.
         calls: answered requests and repeated ones; None for sessions from elsewhere.
         tokens: prompt and completion; None where a server reported none, or as calls.
         money: by currency, where prices are known.
-        seconds: of all its turns; sessions run side by side, so the run took less. None as calls.
+        seconds: of all its exchanges; sessions run side by side, so the run took less. None as
+            calls.
     """
 
     method: str
@@ -41,17 +42,17 @@ class MethodRow:
 
 
 def _seconds(run: Path) -> dict[str, float]:
-    """Seconds by session; a turn that was played again counts with its last time."""
-    turns: dict[tuple[str, int], float] = {}
+    """Seconds by session; an exchange that was played again counts with its last time."""
+    exchanges: dict[tuple[str, int], float] = {}
     path = run / "timings.jsonl"
     for line in path.read_bytes().splitlines() if path.is_file() else []:
         try:
             record = orjson.loads(line)
         except ValueError:  # torn by a kill
             continue
-        turns[record["session"], record["turn"]] = record["seconds"]
+        exchanges[record["session"], record["turn"]] = record["seconds"]
     sums: dict[str, float] = {}
-    for (session, _), seconds in turns.items():
+    for (session, _), seconds in exchanges.items():
         sums[session] = sums.get(session, 0.0) + seconds
     return sums
 

@@ -33,7 +33,7 @@ def print_outcome(
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     total = meter.total()
-    if outcome.turns:
+    if outcome.exchanges:
         say("Usage, over all invocations:")
         lines = [
             [
@@ -65,7 +65,7 @@ def print_outcome(
     if page is not None:
         say(f"Tables: {page.parent / 'tables.md'}")
         say(f"Open in a browser: {page}")
-    say(f"Read them: magnet show {out}   (one session: magnet show {out} 1 --turn 1)")
+    say(f"Read them: magnet show {out}   (one session: magnet show {out} 1 --exchange 1)")
 
 
 def _finetune(prepared: Prepared, outcome: Outcome, folder: Path, console: Console) -> None:
@@ -88,8 +88,8 @@ def reproduce(
     prompts: Annotated[
         str | None, typer.Option(help="The same as --set prompts=...: a prompt set.")
     ] = None,
-    fidelity: Annotated[
-        str | None, typer.Option(help="The same as --set fidelity=...: paper or released.")
+    profile: Annotated[
+        str | None, typer.Option(help="The same as --set profile=...: paper or released.")
     ] = None,
     wire: Annotated[
         str | None, typer.Option(help="The same as --set lm.default.wire=...: chat or completions.")
@@ -100,7 +100,7 @@ def reproduce(
     ] = None,
     selector: Annotated[
         Path | None,
-        typer.Option(help="The same as --set tuned=[...]: what optimize.selector made."),
+        typer.Option(help="The same as --set optimized=[...]: what optimize.selector made."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -121,10 +121,10 @@ def reproduce(
     console = Console()
     short = {
         "prompts": prompts,
-        "fidelity": fidelity,
+        "profile": profile,
         "lm.default.wire": wire,
         "lm.default.template": template,
-        "tuned": None if selector is None else [str(selector)],
+        "optimized": None if selector is None else [str(selector)],
     }
     named = [f"{key}={json.dumps(value)}" for key, value in short.items() if value is not None]
     named += settings or []
@@ -145,7 +145,7 @@ def reproduce(
         outcome, meter = run(prepared, folder, console)
     except KeyboardInterrupt:
         console.print(
-            f"\nInterrupted. Finished turns are in {folder}; the same command goes on.",
+            f"\nInterrupted. Finished exchanges are in {folder}; the same command goes on.",
             highlight=False,
         )
         raise typer.Exit(INTERRUPTED) from None

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from magnet.core.errors import UsageError
 from magnet.core.journal import read_session, read_sessions, unfinished
-from magnet.core.session import Session, Turn
+from magnet.core.session import Exchange, Session
 from signatures import SPECIALISTS
 
 #: Characters of a reply in a list of sessions.
@@ -25,46 +25,48 @@ def _line(console: Console, head: str, text: str, style: str = "") -> None:
         console.print("  ", body, sep="", highlight=False, soft_wrap=True)
 
 
-def _turn(console: Console, number: int, turn: Turn, detail: bool) -> None:
-    chosen = turn.technique_text or ", ".join(turn.techniques)
+def _exchange(console: Console, number: int, exchange: Exchange, detail: bool) -> None:
+    chosen = exchange.technique_text or ", ".join(exchange.techniques)
     console.print(
-        f"\n[bold]Turn {number}[/bold]  {escape(chosen)}", highlight=False, soft_wrap=True
+        f"\n[bold]Exchange {number}[/bold]  {escape(chosen)}", highlight=False, soft_wrap=True
     )
     if detail:
-        for role, draft in turn.candidates.items():
-            mark = "*" if SPECIALISTS[role] in turn.techniques else " "
+        for role, draft in exchange.candidates.items():
+            mark = "*" if SPECIALISTS[role] in exchange.techniques else " "
             _line(console, f"{mark} {role}", draft, "dim")
-    _line(console, "Counselor", turn.reply)
-    _line(console, "Client", turn.client_reply or "(leaves)")
+    _line(console, "Counselor", exchange.reply)
+    _line(console, "Client", exchange.client_reply or "(leaves)")
 
 
-def show_session(session: Session, console: Console, turn: int | None = None) -> None:
-    """Prints plan, each turn's candidates and techniques, and the replies.
+def show_session(session: Session, console: Console, exchange: int | None = None) -> None:
+    """Prints plan, each exchange's candidates and techniques, and the replies.
 
     Args:
         session: what to print.
         console: where to.
-        turn: one turn alone, counted from 1.
+        exchange: one exchange alone, counted from 1.
 
     Raises:
-        UsageError: the session has no such turn.
+        UsageError: the session has no such exchange.
     """
     seed = session.seed
-    if turn is not None and not 1 <= turn <= len(session.turns):
-        raise UsageError(f"{session.id} has turns 1 to {len(session.turns)}, not {turn}")
+    if exchange is not None and not 1 <= exchange <= len(session.exchanges):
+        raise UsageError(
+            f"{session.id} has exchanges 1 to {len(session.exchanges)}, not {exchange}"
+        )
     console.print(
         f"[bold]{session.id}[/bold]  {session.method}, {seed.attitude} client {seed.client_id}",
         highlight=False,
     )
     if session.plan:
         _line(console, f"Plan ({session.plan.technique})", session.plan.plan)
-    if turn is None:
+    if exchange is None:
         console.print()
         _line(console, "Counselor", seed.greeting)
         _line(console, "Client", seed.opening)
-    for number, one in enumerate(session.turns, 1):
-        if turn in (None, number):
-            _turn(console, number, one, detail=True)
+    for number, one in enumerate(session.exchanges, 1):
+        if exchange in (None, number):
+            _exchange(console, number, one, detail=True)
     console.print("\n(* technique chosen. Synthetic text, not counselling.)", style="dim")
 
 
@@ -91,10 +93,10 @@ def show_run(run: Path, console: Console) -> None:
             "Give the folder that magnet.reproduce printed last.",
         )
     for session in read_sessions(run):
-        first = session.turns[0].reply
+        first = session.exchanges[0].reply
         text = Text.assemble(
             (session.id, "bold"),
-            f"  {session.method}, {session.seed.attitude}, {len(session.turns)} turns, "
+            f"  {session.method}, {session.seed.attitude}, {len(session.exchanges)} exchanges, "
             f"ended by {session.end or 'length'}: ",
             (first if len(first) <= BRIEF else first[:BRIEF] + "...", "dim"),
         )

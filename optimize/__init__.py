@@ -1,1 +1,1 @@
-"""Tuning one agent of the pipeline against a judge, everything else frozen."""
+"""Setup one agent of the pipeline against a judge, everything else frozen."""

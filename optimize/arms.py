@@ -13,7 +13,7 @@ from optimize.scoreboard import Outcome
 from signatures import Technique
 
 #: The arm that the others are held against, and those that a gain has to beat.
-OPTIMISED, FROZEN, UNOPTIMISED = "optimised", "frozen", "unoptimised"
+OPTIMISED, FROZEN, UNOPTIMISED = "optimized", "frozen", "unoptimized"
 ALL, RANDOM = "all techniques", "random subset"
 #: A difference counts as shown below this p.
 LEVEL = 0.05
@@ -52,7 +52,7 @@ class Arm:
     Attributes:
         name: of the arm.
         outcomes: by example.
-        difference: the optimised arm minus this one; None for the optimised one itself.
+        difference: the optimized arm minus this one; None for the optimized one itself.
         p: of the difference, by client, after Holm over the arms; None where not computed.
     """
 
@@ -91,7 +91,7 @@ def compare(outcomes: Mapping[str, Mapping[str, Outcome]], clients: Mapping[str,
     """The arms with their differences, paired by example and clustered by client.
 
     Args:
-        outcomes: of each arm, by example; the optimised arm among them.
+        outcomes: of each arm, by example; the optimized arm among them.
         clients: client by example.
     """
     arms = [Arm(name, found) for name, found in outcomes.items()]
@@ -120,7 +120,7 @@ class Verdict:
 
 
 def verdict(arms: Sequence[Arm], changed: bool) -> Verdict:
-    """A gain is claimed only over the frozen and the unoptimised prompt, both below LEVEL.
+    """A gain is claimed only over the frozen and the unoptimized prompt, both below LEVEL.
 
     Args:
         arms: compared.
@@ -133,14 +133,14 @@ def verdict(arms: Sequence[Arm], changed: bool) -> Verdict:
         return Verdict(
             "not shown",
             "The search found nothing better than its start on the validation examples; the "
-            "artefact holds the unoptimised prompt.",
+            "artefact holds the unoptimized prompt.",
         )
     means = [arm.difference.mean or 0.0 for arm in held if arm.difference]
     shown = [arm.p is not None and arm.p < LEVEL for arm in held]
     if all(shown) and min(means) > 0:
         return Verdict(
             "gain",
-            f"Better than the frozen and the unoptimised prompt (p < {LEVEL:g} by client, Holm).",
+            f"Better than the frozen and the unoptimized prompt (p < {LEVEL:g} by client, Holm).",
         )
     if any(s and m < 0 for s, m in zip(shown, means, strict=True)):
         worse = [a.name for a, s, m in zip(held, shown, means, strict=True) if s and m < 0]

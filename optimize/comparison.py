@@ -20,7 +20,7 @@ from optimize.arms import (
 )
 from optimize.progress import Watch
 from optimize.scoreboard import Candidate, Halt, Outcome
-from optimize.task import Stage
+from optimize.task import Task
 from programs.state import apply_state
 
 
@@ -29,14 +29,14 @@ class Comparison:
     """Plays the arms.
 
     Args:
-        stage: plays and scores examples.
-        lm: of the agents under tuning.
+        task: plays and scores examples.
+        lm: of the agents under optimization.
         seed: of the random arm.
         threads: examples played at once.
         watch: tells a person.
     """
 
-    stage: Stage
+    task: Task
     lm: dspy.LM
     seed: int
     threads: int
@@ -45,12 +45,12 @@ class Comparison:
     @property
     def names(self) -> list[str]:
         """The arms; a selector has rules to beat too."""
-        steers = tuple(self.stage.predictors) == ("technique",)
+        steers = tuple(self.task.predictors) == ("technique",)
         return [OPTIMISED, FROZEN, UNOPTIMISED, *((ALL, RANDOM) if steers else ())]
 
     def run(self, best: Candidate) -> list[Arm]:
         """All arms over the test examples, compared."""
-        examples = [e.id for e in self.stage.parts["test"]]
+        examples = [e.id for e in self.task.splits["test"]]
         self.watch.phase("comparing on held-out clients", len(self.names) * len(examples))
         found: dict[str, dict[str, Outcome]] = {}
         with dspy.context(lm=self.lm):
@@ -58,12 +58,12 @@ class Comparison:
                 agents = {} if name == RANDOM else self._agents(name, best)
                 played = run_sync(self._play(examples, agents, found.get(OPTIMISED, {}), name))
                 found[name] = dict(zip(examples, played, strict=True))
-        return compare(found, self.stage.clients)
+        return compare(found, self.task.clients)
 
     def _agents(self, arm: str, best: Candidate) -> Mapping[str, dspy.Module]:
         if arm == ALL:
-            return {self.stage.predictors[0]: AllTechniques()}
-        agents = self.stage.agents("frozen" if arm == FROZEN else "dspy")
+            return {self.task.predictors[0]: AllTechniques()}
+        agents = self.task.agents("frozen" if arm == FROZEN else "dspy")
         if arm == OPTIMISED:
             for name, agent in agents.items():
                 apply_state(agent, best.state[name])
@@ -73,7 +73,7 @@ class Comparison:
         self,
         examples: list[str],
         agents: Mapping[str, dspy.Module],
-        optimised: Mapping[str, Outcome],
+        optimized: Mapping[str, Outcome],
         arm: str,
     ) -> list[Outcome]:
         gate = asyncio.Semaphore(self.threads)
@@ -81,14 +81,14 @@ class Comparison:
         async def one(example: str) -> Outcome:
             ours = agents
             if arm == RANDOM:
-                chosen = optimised[example].detail.get("techniques") or []
+                chosen = optimized[example].detail.get("techniques") or []
                 if not chosen:
-                    return Outcome(None, "", missing="the optimised arm chose nothing here")
+                    return Outcome(None, "", missing="the optimized arm chose nothing here")
                 sizes = [len(techniques) for techniques in chosen]
-                ours = {self.stage.predictors[0]: RandomSubset(sizes, f"{self.seed}/{example}")}
+                ours = {self.task.predictors[0]: RandomSubset(sizes, f"{self.seed}/{example}")}
             try:
                 async with gate:
-                    outcome = await self.stage.play(ours, example, None)
+                    outcome = await self.task.play(ours, example, None)
             except Halt as halt:
                 outcome = Outcome(None, "", missing=halt.why)
             self.watch.tick()

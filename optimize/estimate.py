@@ -1,4 +1,4 @@
-"""What a tuning would ask for, before anything is sent."""
+"""What an optimization would ask for, before anything is sent."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from magnet.console.tables import print_table
 from magnet.core.journal import read_sessions
 from magnet.core.seeds import GenerationSeed, Split, load_seeds
 from magnet.study.spec import Study
-from optimize.prefixes import Prefix, parts, usable
+from optimize.prefixes import Prefix, splits, usable
 from optimize.ratings import Rated, read_ratings
 from optimize.rollout import calls_of
 
@@ -23,8 +23,8 @@ class _Moment:
     seed: GenerationSeed
 
 
-def print_tuning(study: Study, run: Path | None, ratings: Path | None, console: Console) -> None:
-    """Prints the LM calls of a tuning, part by part, as upper bounds without repetitions.
+def print_search(study: Study, run: Path | None, ratings: Path | None, console: Console) -> None:
+    """Prints the LM calls of an optimization, split by split, as upper bounds without repetitions.
 
     Args:
         study: with its table ``[optimize]``.
@@ -39,17 +39,19 @@ def print_tuning(study: Study, run: Path | None, ratings: Path | None, console: 
     items: Sequence[Prefix | Rated | _Moment]
     if run is None:
         seeds = load_seeds(study.seeds).take(study.sessions, study.split)
-        turns = range(1, study.exchanges + 1)
-        items = [_Moment(f"{seed.seed_id}/{turn}", seed) for seed in seeds for turn in turns]
+        exchanges = range(1, study.exchanges + 1)
+        items = [
+            _Moment(f"{seed.seed_id}/{exchange}", seed) for seed in seeds for exchange in exchanges
+        ]
     elif ratings is None:
         items = usable(read_sessions(run))
     else:
         items = read_ratings(ratings, read_sessions(run), spec.agent)
     calls = {"judge": 1} if ratings else calls_of(spec.agent, spec.horizon, study.judge_repeats)
-    sizes = {part: len(group) for part, group in parts(items, spec, study.seed).items()}
+    sizes = {split: len(group) for split, group in splits(items, spec, study.seed).items()}
     for text in (*_told(study, sizes, calls), ""):
         console.print(text, highlight=False, soft_wrap=True)
-    print_table(console, ["part", "examples", "calls"], _rows(study, sizes, sum(calls.values())))
+    print_table(console, ["split", "examples", "calls"], _rows(study, sizes, sum(calls.values())))
 
 
 def _rows(study: Study, sizes: Mapping[Split, int], each: int) -> list[list[str]]:
@@ -71,7 +73,7 @@ def _arms(study: Study, sizes: Mapping[Split, int]) -> int:
 def _told(study: Study, sizes: Mapping[Split, int], calls: Mapping[str, int]) -> Iterator[str]:
     each, by_role = sum(calls.values()), ", ".join(f"{role} {n}" for role, n in calls.items())
     yield (
-        f"Tuning {study.optimize.agent}: {each} calls an example ({by_role}); instructions are "
+        f"Setup {study.optimize.agent}: {each} calls an example ({by_role}); instructions are "
         "written on top, about one call for each candidate. Known answers cost nothing."
     )
     if (bound := study.optimize.budget.calls) is not None:

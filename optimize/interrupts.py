@@ -1,4 +1,4 @@
-"""Around an optimiser: Ctrl-C stops it, and what it prints goes to a file."""
+"""Around an optimizer: Ctrl-C stops it, and what it prints goes to a file."""
 
 import logging
 import signal
@@ -17,7 +17,7 @@ INTERRUPTED = "interrupted"
 
 @contextmanager
 def stopping(board: Board) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop the search: some optimisers would swallow them and go on."""
+    """Ctrl-C and SIGTERM stop the search: some optimizers would swallow them and go on."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -38,7 +38,7 @@ def stopping(board: Board) -> Iterator[None]:
 
 @contextmanager
 def printing_to(path: Path) -> Iterator[None]:
-    """What DSPy's optimisers print and log goes to a file."""
+    """What DSPy's optimizers print and log goes to a file."""
     with path.open("a", encoding="utf-8") as file:
         file.write(time.strftime("\n# %Y-%m-%d %H:%M:%S\n"))
         handler = logging.StreamHandler(file)

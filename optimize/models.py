@@ -1,4 +1,4 @@
-"""The LMs of a tuning, all of them behind one memo."""
+"""The LMs of an optimization, all of them behind one memo."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class _Writer(MemoEngine):
         """The answer.
 
         Raises:
-            Halt: the budget is spent; optimisers take an Exception for a bad proposal.
+            Halt: the budget is spent; optimizers take an Exception for a bad proposal.
         """
         try:
             return await super().complete(request)
@@ -43,7 +43,7 @@ class Models:
 
 
 def connect(study: Study, roles: Sequence[str], meter: Meter, memo: Memo) -> Models:
-    """Finds the servers of the roles, of the judge and of the optimiser.
+    """Finds the servers of the roles, of the judge and of the optimizer.
 
     Raises:
         UsageError: one is out of reach.

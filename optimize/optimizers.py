@@ -1,4 +1,4 @@
-"""DSPy's optimisers by name, each with defaults that fit the number of windows there are.
+"""DSPy's optimizers by name, each with defaults that fit the number of windows there are.
 
 GEPA: https://arxiv.org/abs/2507.19457. MIPROv2: https://arxiv.org/abs/2406.11695.
 BootstrapFewShotWithRandomSearch: https://arxiv.org/abs/2310.03714. SIMBA: DSPy's own.
@@ -25,7 +25,7 @@ class Search:
         student: the program it starts from.
         train: examples to learn from.
         validation: examples to choose by.
-        lm: of the agents under tuning.
+        lm: of the agents under optimization.
         prompt_lm: writes instructions.
         metric_calls: scored windows at most.
         threshold: mean score of the start on the training examples: what is better may serve as
@@ -53,14 +53,14 @@ class Search:
 def score_of(
     gold: dspy.Example, pred: dspy.Prediction, trace: Any = None, *_: Any, **__: Any
 ) -> float:
-    """The metric of optimisers that want a number."""
+    """The metric of optimizers that want a number."""
     return float(pred.score)
 
 
 def feedback_of(
     gold: dspy.Example, pred: dspy.Prediction, trace: Any = None, name: Any = None, own: Any = None
 ) -> dspy.Prediction:
-    """The metric of optimisers that read."""
+    """The metric of optimizers that read."""
     return dspy.Prediction(score=float(pred.score), feedback=pred.feedback)
 
 
@@ -123,7 +123,7 @@ def _simba(s: Search) -> dict[str, Any]:
     }
 
 
-#: Optimisers by name: DSPy's class, and its defaults here.
+#: Optimizers by name: DSPy's class, and its defaults here.
 OPTIMIZERS: dict[str, tuple[str, Callable[[Search], dict[str, Any]]]] = {
     "gepa": ("GEPA", _gepa),
     "miprov2": ("MIPROv2", _miprov2),
@@ -138,7 +138,7 @@ _INSTEAD = {
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Refuses options that the optimiser does not have, and an optimiser that is not installed.
+    """Refuses options that the optimizer does not have, and an optimizer that is not installed.
 
     Raises:
         UsageError: one of the two.
@@ -162,7 +162,7 @@ def _names(name: str, method: str) -> set[str]:
 
 
 def search(name: str, given: Search, options: Mapping[str, Any]) -> dspy.Module:
-    """Runs an optimiser to its end.
+    """Runs an optimizer to its end.
 
     Args:
         name: of OPTIMIZERS.

@@ -43,7 +43,7 @@ class Watch:
         self.console.print(escape(text), highlight=False, soft_wrap=True)
 
     def phase(self, name: str, total: int) -> None:
-        """A part of the work begins; it has so many windows at most."""
+        """A split of the work begins; it has so many windows at most."""
         self.name, self.total, self.done = name, total, 0
         self.say(f"{name[0].upper()}{name[1:]}: {total} windows at most. {self._spent()}")
 
@@ -81,9 +81,9 @@ class Watch:
         """Calls so far, and what of the budget is left."""
         total, budget = self.meter.total(), self.meter.budget
         tokens = total.input_tokens + total.output_tokens
-        parts = [f"{total.calls:,} calls, {tokens:,} tokens"]
+        splits = [f"{total.calls:,} calls, {tokens:,} tokens"]
         if money := money_text(total.money):
-            parts.append(money)
+            splits.append(money)
         left = []
         if budget.calls is not None:
             left.append(f"{max(0, budget.calls - total.calls):,} calls")
@@ -92,8 +92,8 @@ class Watch:
         if budget.money is not None:
             left.append(f"{max(0.0, budget.money - sum(total.money.values())):.2f} of money")
         if left:
-            parts.append(f"{' and '.join(left)} left")
-        return ", ".join(parts) + "."
+            splits.append(f"{' and '.join(left)} left")
+        return ", ".join(splits) + "."
 
 
 def _short(candidate: Candidate) -> str:

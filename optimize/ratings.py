@@ -1,4 +1,4 @@
-"""A judge's questions tuned to agree with people: human ratings of sessions, from a CSV."""
+"""A judge's questions optimized to agree with people: human ratings of sessions, from a CSV."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,7 +45,7 @@ class Rated:
 
     @property
     def example(self) -> dspy.Example:
-        """What an optimiser sees of it; the program is called with the id alone."""
+        """What an optimizer sees of it; the program is called with the id alone."""
         fields = {"id": self.id, "conversation": self.conversation, "rating": self.rating}
         return dspy.Example(**fields).with_inputs("id")
 
@@ -114,29 +114,29 @@ def _read(
     return (session, question), value
 
 
-class Agreement:
+class RatingTask:
     """Asks the judge and holds its answer against people's.
 
     Args:
-        parts: rated items by part.
-        judge: whose questions are tuned.
+        splits: rated items by split.
+        judge: whose questions are optimized.
         random_seed: of the study; None leaves sampling to the server.
     """
 
     scale = "1 - |judge - people| / width of the scale"
 
     def __init__(
-        self, parts: Mapping[Split, Sequence[Rated]], judge: Judge, random_seed: int | None = 0
+        self, splits: Mapping[Split, Sequence[Rated]], judge: Judge, random_seed: int | None = 0
     ) -> None:
         self.judge, self.random_seed = judge, random_seed
-        self.rated = {r.id: r for group in parts.values() for r in group}
+        self.rated = {r.id: r for group in splits.values() for r in group}
         self.predictors = tuple(dict.fromkeys(r.question for r in self.rated.values()))
-        self.parts = {part: [r.example for r in group] for part, group in parts.items()}
+        self.splits = {split: [r.example for r in group] for split, group in splits.items()}
         self.clients = {r.id: r.seed.client_id for r in self.rated.values()}
         self.calls = {"judge": 1}
 
     def agents(self, start: str) -> dict[str, dspy.Module]:
-        """The questions under tuning."""
+        """The questions under optimization."""
         return {q: starting(self.judge.agents[q], start) for q in self.predictors}
 
     async def play(

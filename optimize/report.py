@@ -1,4 +1,4 @@
-"""The report of a tuning: JSON, Markdown and one HTML page that needs no network."""
+"""The report of an optimization: JSON, Markdown and one HTML page that needs no network."""
 
 import difflib
 import html
@@ -19,28 +19,28 @@ from eval.report.page import style
 from eval.statistics import mean_interval
 from magnet.core.journal import write_atomically
 from optimize.arms import Arm
-from optimize.tuning import Result
+from optimize.search import Result
 from signatures import Technique
 
 _CLOSE = 3  # places of a score
 
 
 def write(
-    folder: Path, result: Result, scale: str, facts: Mapping[str, str], turns: Mapping[str, int]
+    folder: Path, result: Result, scale: str, facts: Mapping[str, str], exchanges: Mapping[str, int]
 ) -> Path:
     """Writes ``report.json``, ``report.md`` and ``report.html``; returns the page.
 
     Args:
-        folder: of the tuning.
+        folder: of the optimization.
         result: what it came to.
         scale: what a score is.
-        facts: what was tuned, on what, with what.
-        turns: turn of each test example, for the choice of techniques by turn.
+        facts: what was optimized, on what, with what.
+        exchanges: exchange of each test example, for the choice of techniques by exchange.
     """
     _write(folder / "report.json", orjson.dumps(record(result, scale, facts), option=_JSON))
     _write(folder / "report.md", _markdown(result, scale, facts).encode())
     page = folder / "report.html"
-    _write(page, _html(result, scale, facts, turns).encode())
+    _write(page, _html(result, scale, facts, exchanges).encode())
     return page
 
 
@@ -115,7 +115,7 @@ def arms_grid(result: Result, scale: str) -> Grid:
                 str(d.n) if d else "",
             ]
         )
-    columns = ["Arm", "Mean", "SD", "n", "Missing", "Optimised − arm", "95% interval"]
+    columns = ["Arm", "Mean", "SD", "n", "Missing", "Optimized − arm", "95% interval"]
     columns += ["p, by client", "p, by prefix", "Pairs"]
     notes = [
         f"Score: {scale}. Held-out clients; differences are paired by example. The interval and "
@@ -126,7 +126,7 @@ def arms_grid(result: Result, scale: str) -> Grid:
     if reasons:
         notes.append(f"Not computed: {'; '.join(sorted(reasons))}.")
     if result.left_out:
-        listed = ", ".join(f"{len(m)} of {part}" for part, m in result.left_out.items())
+        listed = ", ".join(f"{len(m)} of {split}" for split, m in result.left_out.items())
         notes.append(f"Left out of the search, for lack of a score at its start: {listed}.")
     return Grid("Arms on held-out clients", columns, rows, notes)
 
@@ -154,29 +154,31 @@ def _facts_grid(facts: Mapping[str, str]) -> Grid:
 
 
 def _markdown(result: Result, scale: str, facts: Mapping[str, str]) -> str:
-    head = [f"# Tuning: {facts['Agent']}", USE, f"**{result.verdict.text}**", *result.notes]
-    parts = ["\n\n".join(head) + "\n"]
+    head = [f"# Setup: {facts['Agent']}", USE, f"**{result.verdict.text}**", *result.notes]
+    splits = ["\n\n".join(head) + "\n"]
     if result.arms:
-        parts.append(markdown(arms_grid(result, scale)))
-    parts += [markdown(candidates_grid(result)), markdown(_facts_grid(facts))]
+        splits.append(markdown(arms_grid(result, scale)))
+    splits += [markdown(candidates_grid(result)), markdown(_facts_grid(facts))]
     for name, before in result.start.instructions.items():
         after = result.best.instructions[name]
-        parts.append(f"### Instructions of {name}, before\n\n{_quoted(before)}\n")
+        splits.append(f"### Instructions of {name}, before\n\n{_quoted(before)}\n")
         same = after == before
-        parts.append(f"### After\n\n{'The same.' if same else _quoted(after)}\n")
+        splits.append(f"### After\n\n{'The same.' if same else _quoted(after)}\n")
         demos = result.best.state[name]["demos"]
         if demos:
             shown = orjson.dumps(demos, option=orjson.OPT_INDENT_2).decode()
-            parts.append(f"### Demos\n\n```json\n{shown}\n```\n")
-    return "\n".join(parts)
+            splits.append(f"### Demos\n\n```json\n{shown}\n```\n")
+    return "\n".join(splits)
 
 
 def _quoted(text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
 
 
-def _html(result: Result, scale: str, facts: Mapping[str, str], turns: Mapping[str, int]) -> str:
-    charts = "".join([*_plots(result), *_techniques(result.arms, turns)])
+def _html(
+    result: Result, scale: str, facts: Mapping[str, str], exchanges: Mapping[str, int]
+) -> str:
+    charts = "".join([*_plots(result), *_techniques(result.arms, exchanges)])
     tables = to_html(arms_grid(result, scale)) if result.arms else ""
     rows = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items())
     filled = {
@@ -221,15 +223,15 @@ def _steps(result: Result) -> list[tuple[float, float]]:
     return [*points, (result.board.scored, points[-1][1])]
 
 
-def _techniques(arms: Sequence[Arm], turns: Mapping[str, int]) -> list[str]:
-    """Which techniques each asking arm chose, by turn of the session."""
+def _techniques(arms: Sequence[Arm], exchanges: Mapping[str, int]) -> list[str]:
+    """Which techniques each asking arm chose, by exchange of the session."""
     found = []
     for arm in arms:
         uses: dict[int, list[set[str]]] = {}
         for example, outcome in arm.outcomes.items():
             for step, chosen in enumerate(outcome.detail.get("techniques") or []):
-                if example in turns:
-                    uses.setdefault(turns[example] + step, []).append(set(chosen))
+                if example in exchanges:
+                    uses.setdefault(exchanges[example] + step, []).append(set(chosen))
         if not uses:
             continue
         columns = range(1, max(uses) + 1)
@@ -237,16 +239,17 @@ def _techniques(arms: Sequence[Arm], turns: Mapping[str, int]) -> list[str]:
             (
                 technique.value,
                 [
-                    sum(technique.value in chosen for chosen in uses[turn]) / len(uses[turn])
-                    if turn in uses
+                    sum(technique.value in chosen for chosen in uses[exchange])
+                    / len(uses[exchange])
+                    if exchange in uses
                     else None
-                    for turn in columns
+                    for exchange in columns
                 ],
             )
             for technique in Technique
         ]
-        title = f"Techniques by turn, {arm.name}"
-        note = "Share of test windows whose turn uses it; stronger is more."
+        title = f"Techniques by exchange, {arm.name}"
+        note = "Share of test windows whose exchange uses it; stronger is more."
         found.append(figure(title, heat(title, rows), note))
     return found
 

@@ -21,28 +21,28 @@ from optimize.prefixes import Prefix
 from optimize.scoreboard import Outcome, halt_for
 from optimize.task import starting
 from programs import SCALES, AgentError, Client, Judge, MagnetCounselor
-from programs.profile import Fidelity
+from programs.profile import Profile
 from signatures import SPECIALISTS
 
-#: Agents whose work a window shows. The client is none: tuned for the rating it would flatter.
-TUNABLE = ("technique", "response", *SPECIALISTS, "planner")
+#: Agents whose work a window shows. The client is none: optimized for the rating it would flatter.
+OPTIMIZABLE = ("technique", "response", *SPECIALISTS, "planner")
 
 
 def calls_of(agent: str, horizon: int, repeats: int) -> dict[str, int]:
     """LM calls of a window by role, if nothing is asked twice.
 
     Args:
-        agent: under tuning.
+        agent: under optimization.
         horizon: exchanges.
         repeats: of each of the judge's questions.
 
     Raises:
-        UsageError: the agent cannot be tuned on windows.
+        UsageError: the agent cannot be optimized on windows.
     """
-    if agent not in TUNABLE:
+    if agent not in OPTIMIZABLE:
         raise UsageError(
-            f"optimize: {agent!r} is no agent that can be tuned on windows",
-            f"Known: {', '.join(TUNABLE)}; judge and single CTRS items with --ratings.",
+            f"optimize: {agent!r} is no agent that can be optimized on windows",
+            f"Known: {', '.join(OPTIMIZABLE)}; judge and single CTRS items with --ratings.",
         )
     calls = dict.fromkeys((*SPECIALISTS, "technique"), horizon - 1)
     calls |= {"response": horizon, "client": horizon}
@@ -55,7 +55,7 @@ def calls_of(agent: str, horizon: int, repeats: int) -> dict[str, int]:
 
 
 class Recorded(dspy.Module):
-    """An agent that says what the session's own said at this turn; it asks nobody."""
+    """An agent that says what the session's own said at this exchange; it asks nobody."""
 
     def __init__(self, **outputs: Any) -> None:
         super().__init__()
@@ -70,8 +70,8 @@ class Rollout:
     """Plays windows.
 
     Args:
-        agent: the agent under tuning, one of TUNABLE.
-        parts: prefixes by part.
+        agent: the agent under optimization, one of OPTIMIZABLE.
+        splits: prefixes by split.
         counselor: MAGneT's program, each agent with its LM.
         client: the client's.
         judge: the judge's.
@@ -85,7 +85,7 @@ class Rollout:
     def __init__(
         self,
         agent: str,
-        parts: Mapping[Split, Sequence[Prefix]],
+        splits: Mapping[Split, Sequence[Prefix]],
         counselor: MagnetCounselor,
         client: Client,
         judge: Judge,
@@ -97,8 +97,8 @@ class Rollout:
         self.predictors = (agent,)
         self.counselor, self.client, self.judge = counselor, client, judge
         self.horizon, self.repeats, self.random_seed = horizon, repeats, random_seed
-        self.prefixes = {p.id: p for group in parts.values() for p in group}
-        self.parts = {part: [p.example for p in group] for part, group in parts.items()}
+        self.prefixes = {p.id: p for group in splits.values() for p in group}
+        self.splits = {split: [p.example for p in group] for split, group in splits.items()}
         self.clients = {p.id: p.client for p in self.prefixes.values()}
 
     @property
@@ -107,7 +107,7 @@ class Rollout:
         return calls_of(self.predictors[0], self.horizon, self.repeats)
 
     def agents(self, start: str) -> dict[str, dspy.Module]:
-        """The agent under tuning."""
+        """The agent under optimization."""
         name = self.predictors[0]
         return {name: starting(getattr(self.counselor, name), start)}
 
@@ -156,7 +156,7 @@ class Rollout:
             plan = None
         techniques = []
         for step in range(self.horizon):
-            draw = root.at(prefix.turn + step) if root else None
+            draw = root.at(prefix.exchange + step) if root else None
             counselor = self._counselor(agents, prefix if step == 0 else None)
             said = await counselor.acall(seed=prefix.seed, history=history, plan=plan, draw=draw)
             plan = said.plan
@@ -173,7 +173,7 @@ class Rollout:
     def _counselor(
         self, agents: Mapping[str, dspy.Module], recorded: Prefix | None
     ) -> MagnetCounselor:
-        """The counselor with the agents under tuning; at the prefix the rest is as recorded."""
+        """The counselor with the agents to optimize; at the prefix the rest is as recorded."""
         counselor = copy.copy(self.counselor)
         if recorded is not None:
             for role in counselor.specialists:
@@ -199,7 +199,7 @@ class Rollout:
                 if self.random_seed is not None:
                     draw = Draw((self.random_seed, "ctrs", text, item, repeat))
                 try:
-                    with dspy.context(trace=None):  # frozen: no demo, no lesson for optimisers
+                    with dspy.context(trace=None):  # frozen: no demo, no lesson for optimizers
                         answer = await self.judge.acall(
                             question=question, conversation=text, draw=draw
                         )
@@ -220,9 +220,9 @@ def _feedback(
     reasons: Mapping[str, str],
     mean: float,
 ) -> str:
-    """What an optimiser is told of a rated window."""
+    """What an optimizer is told of a rated window."""
     lines = [
-        f"This was turn {prefix.turn} of the session. Techniques used: "
+        f"This was exchange {prefix.exchange} of the session. Techniques used: "
         + "; then ".join(", ".join(chosen) for chosen in techniques),
         f"A judge rated what followed {mean:.1f} of {CTRS.high}:",
     ]
@@ -231,14 +231,14 @@ def _feedback(
     return "\n".join(lines)
 
 
-def programs(prompts: str, fidelity: Fidelity) -> tuple[MagnetCounselor, Client, Judge]:
+def programs(prompts: str, profile: Profile) -> tuple[MagnetCounselor, Client, Judge]:
     """Counselor, client and CTRS judge of a study.
 
     Raises:
         UsageError: a prompt is not as locked.
     """
     return (
-        MagnetCounselor(prompts, fidelity),
-        Client(prompts, fidelity),
-        Judge(prompts, fidelity, ("ctrs",)),
+        MagnetCounselor(prompts, profile),
+        Client(prompts, profile),
+        Judge(prompts, profile, ("ctrs",)),
     )

@@ -1,4 +1,4 @@
-"""One tuning as a folder: sessions in; artefact and report out."""
+"""One optimization as a folder: sessions in; artefact and report out."""
 
 import json
 from pathlib import Path
@@ -16,34 +16,34 @@ from magnet.study.provenance import commit, versions
 from magnet.study.spec import Study
 from optimize import report
 from optimize.models import Models, connect
-from optimize.prefixes import parts, usable
+from optimize.prefixes import splits, usable
 from optimize.progress import Watch
-from optimize.ratings import Agreement, read_ratings
+from optimize.ratings import RatingTask, read_ratings
 from optimize.rollout import Rollout, programs
-from optimize.task import Stage
-from optimize.tuning import Result, Tuning
+from optimize.search import Result, Setup
+from optimize.task import Task
 from programs import Judge
 from programs.artefact import Artefact, save, state_for
 
 
-def ready(study: Study, run: Path, ratings: Path | None) -> tuple[Stage, list[Any]]:
-    """The stage of a study's tuning, over a run's sessions, and its programs without LMs.
+def ready(study: Study, run: Path, ratings: Path | None) -> tuple[Task, list[Any]]:
+    """The task of a study's optimization, over a run's sessions, and its programs without LMs.
 
     Raises:
-        UsageError: there are too few sessions, or the agent cannot be tuned.
+        UsageError: there are too few sessions, or the agent cannot be optimized.
     """
     spec, sessions = study.optimize, list(read_sessions(run))
-    random_seed = study.seed if study.faithful.send_seed else None
+    random_seed = study.seed if study.behaviour.send_seed else None
     if ratings is not None:
         rated = read_ratings(ratings, sessions, spec.agent)
         scales = tuple(dict.fromkeys(r.question.partition("-")[0] for r in rated))
-        judge = Judge(study.prompts, study.faithful, scales)
-        return Agreement(parts(rated, spec, study.seed), judge, random_seed), [judge]
-    counselor, client, judge = programs(study.prompts, study.faithful)
+        judge = Judge(study.prompts, study.behaviour, scales)
+        return RatingTask(splits(rated, spec, study.seed), judge, random_seed), [judge]
+    counselor, client, judge = programs(study.prompts, study.behaviour)
     counselor.leave_out(*study.leave_out)
-    stage = Rollout(
+    task = Rollout(
         spec.agent,
-        parts(usable(sessions), spec, study.seed),
+        splits(usable(sessions), spec, study.seed),
         counselor,
         client,
         judge,
@@ -51,18 +51,18 @@ def ready(study: Study, run: Path, ratings: Path | None) -> tuple[Stage, list[An
         repeats=study.judge_repeats,
         random_seed=random_seed,
     )
-    return stage, [counselor, client, judge]
+    return task, [counselor, client, judge]
 
 
-def tune(
+def optimize(
     study: Study, run: Path, ratings: Path | None, folder: Path, console: Console
 ) -> tuple[Result, Path]:
-    """Tunes an agent on a run's sessions and writes artefact and report.
+    """Optimizes an agent on a run's sessions and writes artefact and report.
 
     Args:
         study: with its table ``[optimize]``.
         run: the run directory whose sessions it learns from.
-        ratings: human ratings of them, to tune the judge on.
+        ratings: human ratings of them, to optimize the judge on.
         folder: where everything goes.
         console: where progress goes.
 
@@ -73,7 +73,7 @@ def tune(
         UsageError: something is wrong, and nothing was spent; or the judge gives no scores.
     """
     spec = study.optimize
-    stage, whole = ready(study, run, ratings)
+    task, whole = ready(study, run, ratings)
     folder.mkdir(parents=True, exist_ok=True)
     directory = RunDirectory(folder)
     directory.hold()
@@ -87,8 +87,8 @@ def tune(
             assign(program, models.lms)
         embedded = any(study.spec(role).url is None for role in models.specs)
         watch = Watch(console, meter)
-        tuning = Tuning(
-            stage=stage,
+        optimization = Setup(
+            task=task,
             spec=spec,
             lm=models.lms["judge" if ratings else spec.agent],
             prompt_lm=models.lms["optimizer"],
@@ -98,34 +98,34 @@ def tune(
             watch=watch,
             log=folder / "optimizer.log",
         )
-        tuning.check()
+        optimization.check()
         with watch:
-            result = tuning.run()
+            result = optimization.run()
         result.demonstration = next(iter(study.judge_specs().values())).url is None
-        facts = _facts(study, run, stage, models, meter, memo)
+        facts = _facts(study, run, task, models, meter, memo)
         artefact = Artefact(
             states=[state_for(name, state) for name, state in result.best.state.items()],
             verdict=result.verdict.kind,
             finding=result.verdict.text,
-            provenance=_provenance(study, run, stage, models, meter),
+            provenance=_provenance(study, run, task, models, meter),
         )
         save(folder, spec.agent, artefact)
-        turns = {id: p.turn for id, p in getattr(stage, "prefixes", {}).items()}
-        return result, report.write(folder, result, stage.scale, facts, turns)
+        exchanges = {id: p.exchange for id, p in getattr(task, "prefixes", {}).items()}
+        return result, report.write(folder, result, task.scale, facts, exchanges)
     finally:
         memo.close()
         directory.close()
 
 
-def _sizes(stage: Stage) -> dict[str, str]:
-    clients = {part: len({stage.clients[e.id] for e in stage.parts[part]}) for part in SPLITS}
-    return {part: f"{len(stage.parts[part])} (clients: {clients[part]})" for part in SPLITS}
+def _sizes(task: Task) -> dict[str, str]:
+    clients = {split: len({task.clients[e.id] for e in task.splits[split]}) for split in SPLITS}
+    return {split: f"{len(task.splits[split])} (clients: {clients[split]})" for split in SPLITS}
 
 
 def _facts(
-    study: Study, run: Path, stage: Stage, models: Models, meter: Meter, memo: Memo
+    study: Study, run: Path, task: Task, models: Models, meter: Meter, memo: Memo
 ) -> dict[str, str]:
-    """What the report says of the tuning."""
+    """What the report says of the optimization."""
     spec, total = study.optimize, meter.total()
     tokens = f"{total.input_tokens + total.output_tokens:,} tokens"
     by_role = ", ".join(f"{role} {u.calls:,}" for role, u in sorted(meter.roles.items()))
@@ -134,12 +134,12 @@ def _facts(
         named.setdefault(lm.model or "", []).append(role)
     return {
         "Agent": spec.agent,
-        "Optimiser": spec.optimizer
+        "Optimizer": spec.optimizer
         + (f", {json.dumps(spec.options, default=str)}" if spec.options else ""),
         "Sessions": str(run),
-        **{f"{part.capitalize()} examples": text for part, text in _sizes(stage).items()},
-        "Score": stage.scale,
-        "Exchanges of a window": str(spec.horizon) if isinstance(stage, Rollout) else "none",
+        **{f"{split.capitalize()} examples": text for split, text in _sizes(task).items()},
+        "Score": task.scale,
+        "Exchanges of a window": str(spec.horizon) if isinstance(task, Rollout) else "none",
         "Models": "; ".join(f"{name} ({', '.join(roles)})" for name, roles in named.items()),
         "Prompts": study.prompts,
         "Seed": str(study.seed),
@@ -153,7 +153,7 @@ def _facts(
 
 
 def _provenance(
-    study: Study, run: Path, stage: Stage, models: Models, meter: Meter
+    study: Study, run: Path, task: Task, models: Models, meter: Meter
 ) -> dict[str, Any]:
     return {
         "study": study.model_dump(mode="json", exclude_none=True),
@@ -162,7 +162,7 @@ def _provenance(
             for role, spec in models.specs.items()
         },
         "sessions": run.name,
-        "examples": {part: [e.id for e in stage.parts[part]] for part in SPLITS},
+        "examples": {split: [e.id for e in task.splits[split]] for split in SPLITS},
         "usage": meter.dump(),
         "packages": versions(),
         "commit": commit(),

@@ -16,7 +16,7 @@ from programs.state import state_of
 class Halt(BaseException):
     """The search stops here: budget spent, interrupted, or a server is gone.
 
-    No ``Exception``: DSPy's optimisers take those for a bad candidate and go on.
+    No ``Exception``: DSPy's optimizers take those for a bad candidate and go on.
 
     Attributes:
         failed: whether it is a fault, after which nothing more can be asked.
@@ -40,7 +40,7 @@ class Outcome:
 
     Attributes:
         score: 0 to 1; None where it is missing.
-        feedback: what the optimiser is told.
+        feedback: what the optimizer is told.
         unreadable: the candidate's own answer could not be read.
         missing: why there is no score, "" where there is one.
         detail: what was played and said, for the report.
@@ -55,7 +55,7 @@ class Outcome:
 
 @dataclass
 class Candidate:
-    """One state of the agents under tuning.
+    """One state of the agents under optimization.
 
     Attributes:
         number: order of appearance, 0 is where the search starts.
@@ -147,7 +147,7 @@ class Board:
             self._consider(candidate, self.validation_score(candidate))
 
     def handed(self, example: str, outcome: Outcome) -> float:
-        """The number an optimiser gets, which cannot do without one.
+        """The number an optimizer gets, which cannot do without one.
 
         A candidate whose own answers cannot be read gets 0. Where the score is missing for
         another reason it gets what the start got on the same example: no difference shown.

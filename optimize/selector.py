@@ -1,4 +1,4 @@
-"""``python -m optimize.selector``: tune the technique selector against the CTRS judge.
+"""``python -m optimize.selector``: optimize the technique selector against the CTRS judge.
 
 Everything that can be checked is checked before anything is spent. The same command goes on
 where it stopped: no answered question is paid twice.
@@ -20,14 +20,14 @@ from magnet.stages.run import run as play
 from magnet.study.estimate import print_estimate as print_sessions
 from magnet.study.prepare import prepare, quiet
 from magnet.study.spec import Study, digest, load_study
-from optimize.estimate import print_tuning
+from optimize.estimate import print_search
 from optimize.interrupts import INTERRUPTED as STOPPED
 from optimize.optimizers import check_options
 from optimize.ratings import QUESTIONS
 from optimize.report import summary
 from optimize.rollout import calls_of
-from optimize.run import tune
-from optimize.tuning import Result
+from optimize.run import optimize
+from optimize.search import Result
 
 _GENERATE = 'stages=["generate"]'
 #: Keys of the table ``[optimize]`` that change how far a search goes, not which one it is.
@@ -76,18 +76,20 @@ def selector(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder. Default: runs/tune-NAME-HASH, the same for the same settings."),
+        typer.Option(
+            help="Folder. Default: runs/optimize-NAME-HASH, the same for the same settings."
+        ),
     ] = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Print the LM calls and leave.")
     ] = False,
 ) -> None:
-    """Tune the technique selector against the CTRS judge, everything else frozen.
+    """Optimize the technique selector against the CTRS judge, everything else frozen.
 
     Without arguments: prefixes, search and comparison on the embedded LM, no server and no key
     needed. The result is used by: python -m magnet.reproduce --selector FOLDER
     """
-    console = Console(file=sys.stdout)  # this one: what optimisers print goes elsewhere
+    console = Console(file=sys.stdout)  # this one: what optimizers print goes elsewhere
     short = {
         "optimize.agent": agent or ("judge" if ratings else None),
         "optimize.optimizer": optimizer,
@@ -103,15 +105,15 @@ def selector(
     loaded = load_study(source, settings)
     _check(loaded, run, ratings)
     quiet()
-    folder = out or Path("runs") / f"tune-{loaded.name}-{_hash(loaded, run, ratings)}"
+    folder = out or Path("runs") / f"optimize-{loaded.name}-{_hash(loaded, run, ratings)}"
     if estimate:
         if run is None:
             print_sessions(prepare(source, [*settings, _GENERATE]), console)
-        print_tuning(loaded, run, ratings, console)
+        print_search(loaded, run, ratings, console)
         return
     try:
         sessions = run or _play(source, settings, folder, console)
-        result, page = tune(loaded, sessions, ratings, folder, console)
+        result, page = optimize(loaded, sessions, ratings, folder, console)
     except KeyboardInterrupt:
         console.print(f"\nInterrupted. The same command goes on: {folder}", highlight=False)
         raise typer.Exit(INTERRUPTED) from None
@@ -145,7 +147,7 @@ def _hash(study: Study, run: Path | None, ratings: Path | None) -> str:
 
 
 def _check(study: Study, run: Path | None, ratings: Path | None) -> None:
-    """Refuses what cannot be tuned, before a session is played.
+    """Refuses what cannot be optimized, before a session is played.
 
     Raises:
         UsageError: it cannot.
@@ -155,18 +157,18 @@ def _check(study: Study, run: Path | None, ratings: Path | None) -> None:
     judges = spec.agent == "judge" or spec.agent in QUESTIONS
     if judges and (ratings is None or run is None):
         raise UsageError(
-            f"optimize: {spec.agent} is tuned on people's ratings of a run's sessions",
+            f"optimize: {spec.agent} is optimized on people's ratings of a run's sessions",
             "Give both: --run RUN --ratings FILE.csv (columns session,item,rating)",
         )
     if ratings is not None and not judges:
         raise UsageError(
-            f"optimize: {spec.agent} is not tuned on ratings",
+            f"optimize: {spec.agent} is not optimized on ratings",
             f"With --ratings: --agent judge, or one of {', '.join(QUESTIONS)}.",
         )
     if spec.agent in study.leave_out:
         raise UsageError(
             f"optimize: {spec.agent} is left out of this study",
-            "Tune another agent, or take it out of leave_out.",
+            "Optimize another agent, or take it out of leave_out.",
         )
     if not judges:
         calls_of(spec.agent, spec.horizon, study.judge_repeats)
@@ -187,7 +189,7 @@ def _print_result(study: Study, result: Result, page: Path, console: Console) ->
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     if result.arms:
-        columns = ["arm", "mean", "n", "missing", "optimised - arm", "p, by client"]
+        columns = ["arm", "mean", "n", "missing", "optimized - arm", "p, by client"]
         print_table(console, columns, summary(result))
     say(result.verdict.text)
     for note in result.notes:

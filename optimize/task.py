@@ -1,4 +1,4 @@
-"""What one agent's tuning is about: examples by part, how one is played and scored."""
+"""What one agent's optimization is about: examples by split, how one is played and scored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from optimize.scoreboard import Board, Outcome
 from programs import Agent
 
 
-class Stage(Protocol):
-    """Plays an example with the agents under tuning; everything else in it is frozen.
+class Task(Protocol):
+    """Plays an example with the agents under optimization; everything else in it is frozen.
 
     Attributes:
         scale: what a score is, in a few words.
@@ -23,11 +23,11 @@ class Stage(Protocol):
 
     @property
     def predictors(self) -> Sequence[str]:
-        """Names of the agents under tuning, as the program's attributes."""
+        """Names of the agents under optimization, as the program's attributes."""
 
     @property
-    def parts(self) -> Mapping[Split, Sequence[dspy.Example]]:
-        """Examples by part."""
+    def splits(self) -> Mapping[Split, Sequence[dspy.Example]]:
+        """Examples by split."""
 
     @property
     def clients(self) -> Mapping[str, str]:
@@ -38,7 +38,7 @@ class Stage(Protocol):
         """LM calls an example takes if nothing is asked twice, by role."""
 
     def agents(self, start: str) -> dict[str, dspy.Module]:
-        """The agents under tuning: ``frozen``, or ``dspy`` (same instructions, DSPy's format)."""
+        """The agents to optimize: ``frozen``, or ``dspy`` (same instructions, DSPy's format)."""
 
     async def play(
         self, agents: Mapping[str, dspy.Module], example: str, rollout: int | None
@@ -51,21 +51,21 @@ class Stage(Protocol):
 
 
 def starting(frozen: Agent, start: str) -> Agent:
-    """An agent under tuning, without an LM: it takes the caller's.
+    """An agent under optimization, without an LM: it takes the caller's.
 
     Args:
         frozen: the one it comes from.
         start: ``frozen`` leaves it as it is, ``dspy`` gives it DSPy's format.
     """
-    agent = Agent(frozen.name, frozen.prompt, fidelity=frozen.fidelity)
+    agent = Agent(frozen.name, frozen.prompt, profile=frozen.profile)
     return agent.loosen() if start == "dspy" else agent
 
 
 @dataclass
 class _Shared:
-    """What all copies of a program share: optimisers copy programs, not these."""
+    """What all copies of a program share: optimizers copy programs, not these."""
 
-    stage: Stage
+    task: Task
     board: Board
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Shared":
@@ -73,30 +73,30 @@ class _Shared:
 
 
 class Trial(dspy.Module):
-    """The program that optimisers see: the agents under tuning and nothing else.
+    """The program that optimizers see: the agents under optimization and nothing else.
 
     Args:
-        stage: plays and scores.
+        task: plays and scores.
         board: keeps what came out.
-        agents: under tuning, by name.
+        agents: under optimization, by name.
     """
 
-    def __init__(self, stage: Stage, board: Board, agents: Mapping[str, dspy.Module]) -> None:
+    def __init__(self, task: Task, board: Board, agents: Mapping[str, dspy.Module]) -> None:
         super().__init__()
-        self.shared = _Shared(stage, board)
+        self.shared = _Shared(task, board)
         for name, agent in agents.items():
             setattr(self, name, agent)
 
     @property
     def agents(self) -> dict[str, dspy.Module]:
-        """The agents under tuning."""
-        return {name: getattr(self, name) for name in self.shared.stage.predictors}
+        """The agents under optimization."""
+        return {name: getattr(self, name) for name in self.shared.task.predictors}
 
     async def aforward(self, id: str) -> dspy.Prediction:
         """Plays an example.
 
         Returns:
-            ``score`` as an optimiser is handed it, ``feedback``, ``outcome``.
+            ``score`` as an optimizer is handed it, ``feedback``, ``outcome``.
 
         Raises:
             Halt: the search is over.
@@ -107,13 +107,13 @@ class Trial(dspy.Module):
         board.check(candidate, key)
         outcome = candidate.outcomes.get(key)
         if outcome is None or dspy.settings.trace is not None:  # who traces wants it played
-            outcome = await self.shared.stage.play(self.agents, id, rollout)
+            outcome = await self.shared.task.play(self.agents, id, rollout)
             board.record(candidate, key, outcome)
         score = board.handed(id, outcome)
         return dspy.Prediction(score=score, feedback=outcome.feedback, outcome=outcome)
 
     def forward(self, id: str) -> dspy.Prediction:
-        """``aforward`` for the optimisers, which are synchronous."""
+        """``aforward`` for the optimizers, which are synchronous."""
         return run_sync(self.aforward(id))
 
     def _rollout(self) -> int | None:

@@ -9,10 +9,10 @@ from programs.client import Client
 from programs.counselor import Counselor, Moment
 from programs.judge import SCALES, Judge
 from programs.magnet_counselor import MagnetCounselor
-from programs.profile import FIDELITIES, PAPER, RELEASED, Fidelity
+from programs.profile import PAPER, PROFILES, RELEASED, Profile
 
-#: Generation systems by the name a study's ``methods`` uses; called with prompts and fidelity.
-METHODS: dict[str, Callable[[str, Fidelity], Counselor]] = {
+#: Generation systems by the name a study's ``methods`` uses; called with prompts and profile.
+METHODS: dict[str, Callable[[str, Profile], Counselor]] = {
     "magnet": MagnetCounselor,
     "magnet-c": partial(MagnetCounselor, planner=False),
     "magnet-t": partial(MagnetCounselor, technique=False),
@@ -25,9 +25,9 @@ METHODS: dict[str, Callable[[str, Fidelity], Counselor]] = {
 }
 
 __all__ = [
-    "FIDELITIES",
     "METHODS",
     "PAPER",
+    "PROFILES",
     "RELEASED",
     "SCALES",
     "Agent",
@@ -35,9 +35,9 @@ __all__ = [
     "CactusCounselor",
     "Client",
     "Counselor",
-    "Fidelity",
     "Judge",
     "MagnetCounselor",
     "Moment",
+    "Profile",
     "SingleCounselor",
 ]

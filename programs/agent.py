@@ -16,8 +16,8 @@ from magnet.lm import Call
 from magnet.lm.foreign import is_foreign
 from magnet.lm.sync import run_sync
 from programs.calls import callers_log
-from programs.optimized import TunedAdapter
-from programs.profile import PAPER, Fidelity
+from programs.optimized import OptimizedAdapter
+from programs.profile import PAPER, Profile
 from programs.state import digest_of
 from prompts_frozen import FrozenAdapter, Prompt, load_prompts
 from signatures import (
@@ -34,13 +34,13 @@ from signatures import (
 from signatures.reading import Reader
 
 
-def reader_for(name: str, fidelity: Fidelity) -> Reader:
+def reader_for(name: str, profile: Profile) -> Reader:
     """How an agent's completions are read."""
     role = ROLE_OF.get(name, name)
     if role == "judge":
         readers = {"ctrs": judging.read_ctrs, "wai": judging.read_wai}
         return readers.get(name.split("-")[0], judging.read_feelings)
-    typed, words = fidelity.answers == "typed", fidelity.clean_up == "words"
+    typed, words = profile.answers == "typed", profile.clean_up == "words"
     if role == "planner":
         return reading.read_plan if typed else released.read_plan
     if role == "technique":
@@ -94,8 +94,8 @@ def schema_for(name: str, gone: Collection[Technique] = ()) -> dict[str, Any] | 
     return None
 
 
-def tuned_schema(name: str, gone: Collection[Technique] = ()) -> dict[str, Any]:
-    """JSON schema of a tuned agent's answer: its signature's outputs by name."""
+def optimized_schema(name: str, gone: Collection[Technique] = ()) -> dict[str, Any]:
+    """JSON schema of an optimized agent's answer: its signature's outputs by name."""
     role, text = ROLE_OF.get(name, name), {"type": "string"}
     if role == "client":
         return _object(reply=text, ended={"type": "boolean"})
@@ -129,8 +129,8 @@ class AgentError(Exception):
 class Agent(dspy.Predict):
     """One agent of the pipeline, by role.
 
-    It sends its frozen prompt byte for byte. Once an optimiser has given it demos or other
-    instructions it is *tuned*, and DSPy's JSON format renders it (see TunedAdapter).
+    It sends its frozen prompt byte for byte. Once an optimizer has given it demos or other
+    instructions it is *optimized*, and DSPy's JSON format renders it (see OptimizedAdapter).
 
     A reply that cannot be read is asked again with a fresh seed; a fault of server or network
     is asked again with the same one, after a pause, so that faults change no text.
@@ -138,7 +138,7 @@ class Agent(dspy.Predict):
     Args:
         name: an agent of ``signatures.AGENTS``.
         prompt: its frozen prompt; that of the set ``ours`` unless given.
-        fidelity: how its answers are read.
+        profile: how its answers are read.
         tries: how many replies may be unreadable before it gives up.
         faults: how many faults of server and network it bears for one answer.
         pause: seconds before the first repetition after a fault; doubled each time, at most 30.
@@ -149,14 +149,14 @@ class Agent(dspy.Predict):
         name: str,
         prompt: Prompt | None = None,
         *,
-        fidelity: Fidelity = PAPER,
+        profile: Profile = PAPER,
         tries: int = 5,
         faults: int = 7,
         pause: float = 0.5,
     ) -> None:
         super().__init__(AGENTS[name])
         self.name, self.role = name, ROLE_OF.get(name, name)
-        self.fidelity = fidelity
+        self.profile = profile
         self.tries, self.faults, self.pause = tries, faults, pause
         #: Further options of every request, such as ``logprobs``.
         self.asks: dict[str, Any] = {}
@@ -185,13 +185,15 @@ class Agent(dspy.Predict):
         prompt = self.prompt.cut(*gone)
         hidden = [name for name in AGENTS[self.name].input_fields if name in gone]
         techniques = frozenset(SPECIALISTS[role] for role in gone)
-        typed, choosing = self.fidelity.answers == "typed", self.role == "technique"
+        typed, choosing = self.profile.answers == "typed", self.role == "technique"
         # The scripts neither constrain nor ask again; where a choice may be void there is no other.
         bears = typed or self.role == "judge" or (choosing and gone)
         self.tries = self._asked_again if bears else 1
-        frozen, tuned = reader_for(self.name, self.fidelity), reader_for(self.name, PAPER)
+        frozen, optimized = reader_for(self.name, self.profile), reader_for(self.name, PAPER)
         if choosing and gone:
-            frozen, tuned = (reading.less_techniques(read, techniques) for read in (frozen, tuned))
+            frozen, optimized = (
+                reading.less_techniques(read, techniques) for read in (frozen, optimized)
+            )
         if gone != self.left_out:
             signature: Any = AGENTS[self.name]
             for name in hidden:
@@ -199,23 +201,25 @@ class Agent(dspy.Predict):
             self.signature: Any = signature.with_instructions(self.signature.instructions)
         schema = schema_for(self.name, techniques) if typed else None
         self.frozen = FrozenAdapter(prompt, frozen, schema)
-        self.own_format = TunedAdapter(tuned, tuned_schema(self.name, techniques), self.name)
+        self.own_format = OptimizedAdapter(
+            optimized, optimized_schema(self.name, techniques), self.name
+        )
         self.left_out = gone
 
     def loosen(self) -> "Agent":
-        """Gives it its frozen prompt's instructions in DSPy's format: where tuning starts."""
+        """Gives it its frozen prompt's instructions in DSPy's format: where optimization starts."""
         self.signature = self.signature.with_instructions(self.frozen.prompt.instructions)
         return self
 
     @property
-    def tuned(self) -> bool:
-        """Whether an optimiser has changed it."""
+    def optimized(self) -> bool:
+        """Whether an optimizer has changed it."""
         return bool(self.demos) or self.signature.instructions != AGENTS[self.name].instructions
 
     @property
     def prompt_sha256(self) -> str:
-        """Hash of what it sends beside its inputs: the frozen prompt's, or the tuned state's."""
-        return digest_of(self) if self.tuned else self.frozen.prompt.sha256
+        """Hash of what it sends beside its inputs: of its frozen prompt or optimized state."""
+        return digest_of(self) if self.optimized else self.frozen.prompt.sha256
 
     async def aforward(self, draw: Draw | None = None, **inputs: Any) -> dspy.Prediction:
         """Asks until an answer is read.
@@ -236,8 +240,8 @@ class Agent(dspy.Predict):
                 "Planner and selector are left out as the program is made: "
                 "MagnetCounselor(planner=False), MagnetCounselor(technique=False).",
             )
-        adapter = self.own_format if self.tuned else self.frozen
-        if self.tuned:  # shown what its frozen prompt shows: a fidelity may hide an input
+        adapter = self.own_format if self.optimized else self.frozen
+        if self.optimized:  # shown what its frozen prompt shows: a profile may hide an input
             shown = self.frozen.prompt.placeholders
             inputs = {name: value for name, value in inputs.items() if name in shown}
         log: list[Call] = []

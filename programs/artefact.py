@@ -1,6 +1,6 @@
 """The artefact of a search: an agent's instructions and demos as JSON, with where they come from.
 
-No pickle: loading runs no code, and refuses what was tuned for another signature.
+No pickle: loading runs no code, and refuses what was optimized for another signature.
 """
 
 import json
@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 class State(BaseModel):
-    """One agent as it was tuned.
+    """One agent as it was optimized.
 
     Attributes:
         agent: its name.
@@ -42,11 +42,11 @@ class Artefact(BaseModel):
 
     Attributes:
         magnet_artefact: version of the format.
-        states: the tuned agents.
+        states: the optimized agents.
         verdict: what the comparison on held-out clients says: ``gain``, ``loss``, ``not shown``
             or ``not measured``.
         finding: the same in a sentence.
-        provenance: study, models, data, optimiser and its options, versions.
+        provenance: study, models, data, optimizer and its options, versions.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -59,7 +59,7 @@ class Artefact(BaseModel):
 
     @property
     def agents(self) -> list[str]:
-        """Names of the tuned agents."""
+        """Names of the optimized agents."""
         return [state.agent for state in self.states]
 
     @property
@@ -70,13 +70,13 @@ class Artefact(BaseModel):
         return {"agents": self.agents, "verdict": self.verdict, "finding": self.finding, **told}
 
     def apply(self, agents: Sequence[Agent]) -> list[str]:
-        """Tunes those of the agents that it holds a state for; returns their names."""
-        states, tuned = {state.agent: state for state in self.states}, []
+        """Optimizes those of the agents that it holds a state for; returns their names."""
+        states, optimized = {state.agent: state for state in self.states}, []
         for agent in agents:
             if (state := states.get(agent.name)) is not None:
                 apply_state(agent, state.model_dump())
-                tuned.append(agent.name)
-        return tuned
+                optimized.append(agent.name)
+        return optimized
 
 
 def state_for(name: str, state: Mapping[str, Any]) -> State:
@@ -146,7 +146,7 @@ def _find(path: Path) -> Path:
 def _check(path: Path, state: State) -> None:
     if state.agent not in AGENTS:
         raise UsageError(
-            f"artefact: {path} tunes {state.agent!r}, which is no agent",
+            f"artefact: {path} optimizes {state.agent!r}, which is no agent",
             f"The agents are: {', '.join(AGENTS)}.",
         )
     ours = fields_of(state.agent)
@@ -155,9 +155,9 @@ def _check(path: Path, state: State) -> None:
         changed = [f for f in {**theirs, **ours[side]} if theirs.get(f) != ours[side].get(f)]
         if changed:
             raise UsageError(
-                f"artefact: {path} was tuned for another signature of {state.agent!r}: its {side} "
-                f"differ in {', '.join(changed)}",
-                "Tune the agent again with this version: python -m optimize.selector ...",
+                f"artefact: {path} was optimized for another signature of {state.agent!r}: its "
+                f"{side} differ in {', '.join(changed)}",
+                "Optimize the agent again with this version: python -m optimize.selector ...",
             )
     try:
         apply_state(Agent(state.agent), state.model_dump())

@@ -13,15 +13,15 @@ from programs.agent import Agent
 from programs.asking import ask
 from programs.calls import calls_of
 from programs.counselor import Counselor, Moment
-from programs.profile import PAPER, Fidelity
+from programs.profile import PAPER, Profile
 
 
 class CactusCounselor(Counselor):
     """CACTUS: a planner and one response agent."""
 
-    def __init__(self, prompts: str = "ours", fidelity: Fidelity = PAPER) -> None:
-        super().__init__(prompts, fidelity, planner=True)
-        unseen = () if fidelity.cactus_sees_client else ("client_information", "reason")
+    def __init__(self, prompts: str = "ours", profile: Profile = PAPER) -> None:
+        super().__init__(prompts, profile, planner=True)
+        unseen = () if profile.cactus_sees_client else ("client_information", "reason")
         self.response = self.agent("cactus", *unseen)
 
     async def reply(self, moment: Moment) -> dspy.Prediction:
@@ -29,7 +29,7 @@ class CactusCounselor(Counselor):
         said = await ask(
             self.response,
             "response",
-            **moment.case,
+            **moment.client,
             plan=moment.plan,
             history=moment.history,
             draw=moment.draw,
@@ -43,21 +43,21 @@ class SingleCounselor(Counselor):
     Args:
         name: the agent; its signature says whether it sees client information and reason.
         prompts: a prompt set.
-        fidelity: how its replies are read.
+        profile: how its replies are read.
     """
 
     def __init__(
         self,
         name: Literal["psych8k", "tuned-magnet", "tuned-cactus", "tuned-psych8k"],
         prompts: str = "ours",
-        fidelity: Fidelity = PAPER,
+        profile: Profile = PAPER,
     ) -> None:
-        super().__init__(prompts, fidelity)
+        super().__init__(prompts, profile)
         self.response = self.agent(name)
 
     async def reply(self, moment: Moment) -> dspy.Prediction:
         """The agent answers from what its signature names."""
-        known = {**moment.case, "history": moment.history}
+        known = {**moment.client, "history": moment.history}
         if isinstance(self.response, Agent):
             known = {name: known[name] for name in self.response.signature.input_fields}
         said = await ask(self.response, "response", **known, draw=moment.draw)

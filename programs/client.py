@@ -12,7 +12,7 @@ from magnet.lm.sync import run_sync
 from programs.agent import Agent
 from programs.asking import ask
 from programs.calls import calls_of
-from programs.profile import PAPER, Fidelity
+from programs.profile import PAPER, Profile
 from prompts_frozen import load_prompts
 
 
@@ -21,13 +21,13 @@ class Client(dspy.Module):
 
     Args:
         prompts: a prompt set.
-        fidelity: what it sees and how it is read.
+        profile: what it sees and how it is read.
     """
 
-    def __init__(self, prompts: str = "ours", fidelity: Fidelity = PAPER) -> None:
+    def __init__(self, prompts: str = "ours", profile: Profile = PAPER) -> None:
         super().__init__()
-        self.fidelity = fidelity
-        self.client = Agent("client", load_prompts(prompts)["client"], fidelity=fidelity)
+        self.profile = profile
+        self.client = Agent("client", load_prompts(prompts)["client"], profile=profile)
 
     async def aforward(
         self, seed: GenerationSeed, history: Sequence[Message], draw: Draw | None = None
@@ -40,7 +40,7 @@ class Client(dspy.Module):
         Raises:
             AgentError: the agent gave up.
         """
-        form = self.fidelity.client_sees == "form"
+        form = self.profile.client_sees == "form"
         said = await ask(
             self.client,
             "client",

@@ -13,7 +13,7 @@ from magnet.lm.sync import run_sync
 from programs.agent import Agent
 from programs.asking import ask
 from programs.calls import calls_of
-from programs.profile import PAPER, Fidelity
+from programs.profile import PAPER, Profile
 from prompts_frozen import load_prompts
 from signatures import Plan
 
@@ -35,7 +35,7 @@ class Moment:
     draw: Draw | None
 
     @property
-    def case(self) -> dict[str, str]:
+    def client(self) -> dict[str, str]:
         """What the counselor is told of the client."""
         return {
             "client_information": self.seed.client_information,
@@ -48,23 +48,23 @@ class Counselor(dspy.Module):
 
     Args:
         prompts: a prompt set.
-        fidelity: what agents see and how they are read.
+        profile: what agents see and how they are read.
         planner: whether it has the CBT agent, asked once a session.
     """
 
     def __init__(
-        self, prompts: str = "ours", fidelity: Fidelity = PAPER, planner: bool = False
+        self, prompts: str = "ours", profile: Profile = PAPER, planner: bool = False
     ) -> None:
         super().__init__()
-        self.prompts, self.fidelity = prompts, fidelity
+        self.prompts, self.profile = prompts, profile
         # Where the planner sees the whole form, the reason stands in it already.
-        unseen = ("reason",) if fidelity.planner_sees == "form" else ()
+        unseen = ("reason",) if profile.planner_sees == "form" else ()
         self.planner = self.agent("planner", *unseen) if planner else None
 
     def agent(self, name: str, *hidden: str) -> Agent:
         """An agent with its prompt of the set, less the paragraphs of the hidden inputs."""
         prompt = load_prompts(self.prompts)[name].without(*hidden)
-        return Agent(name, prompt, fidelity=self.fidelity)
+        return Agent(name, prompt, profile=self.profile)
 
     async def reply(self, moment: Moment) -> dspy.Prediction:
         """The counselor's words at a moment.
@@ -101,7 +101,7 @@ class Counselor(dspy.Module):
         """
         calls = []
         if plan is None and self.planner is not None:
-            form = self.fidelity.planner_sees == "form"
+            form = self.profile.planner_sees == "form"
             planned = await ask(
                 self.planner,
                 "planner",

@@ -10,7 +10,7 @@ from dspy.lm15 import TokenLogprob
 from magnet.core.rng import Draw
 from magnet.lm.sync import run_sync
 from programs.agent import Agent
-from programs.profile import PAPER, Fidelity
+from programs.profile import PAPER, Profile
 from prompts_frozen import load_prompts
 from signatures import CTRS_ITEMS, WAI_ITEMS
 
@@ -48,7 +48,7 @@ class Judge(dspy.Module):
 
     Args:
         prompts: a prompt set.
-        fidelity: how answers are read.
+        profile: how answers are read.
         scales: of SCALES.
         expected: ask for log-probabilities and give the probability-weighted score too.
     """
@@ -56,14 +56,14 @@ class Judge(dspy.Module):
     def __init__(
         self,
         prompts: str = "ours",
-        fidelity: Fidelity = PAPER,
+        profile: Profile = PAPER,
         scales: tuple[str, ...] = ("ctrs", "wai", "panas"),
         expected: bool = False,
     ) -> None:
         super().__init__()
         frozen = load_prompts(prompts)
         self.agents = {
-            name: Agent(name, frozen[name], fidelity=fidelity)
+            name: Agent(name, frozen[name], profile=profile)
             for scale in scales
             for name in SCALES[scale]
         }

@@ -13,7 +13,7 @@ from programs.agent import Agent, AgentError, together
 from programs.asking import ask
 from programs.calls import calls_of
 from programs.counselor import Counselor, Moment
-from programs.profile import PAPER, Fidelity
+from programs.profile import PAPER, Profile
 from signatures import SPECIALISTS, Technique
 from signatures.reading import remaining
 
@@ -27,7 +27,7 @@ class MagnetCounselor(Counselor):
 
     Args:
         prompts: a prompt set.
-        fidelity: what agents see and how they are read.
+        profile: what agents see and how they are read.
         planner: without it: MAGneT-C.
         technique: without the technique selector: MAGneT-T; without both: MAGneT-C-T.
     """
@@ -35,12 +35,12 @@ class MagnetCounselor(Counselor):
     def __init__(
         self,
         prompts: str = "ours",
-        fidelity: Fidelity = PAPER,
+        profile: Profile = PAPER,
         planner: bool = True,
         technique: bool = True,
     ) -> None:
-        super().__init__(prompts, fidelity, planner)
-        unseen = () if fidelity.specialists_see_reason else ("reason",)
+        super().__init__(prompts, profile, planner)
+        unseen = () if profile.specialists_see_reason else ("reason",)
         self.reflection: Any = self.agent("reflection", *unseen)
         self.questioning: Any = self.agent("questioning", *unseen)
         self.solutions: Any = self.agent("solutions", *unseen)
@@ -51,7 +51,7 @@ class MagnetCounselor(Counselor):
             self.technique = self.agent("technique" if planner else "technique-unplanned")
             self.response = self.agent("response")
         else:
-            unseen = () if fidelity.ablations_see_history else ("history",)
+            unseen = () if profile.ablations_see_history else ("history",)
             self.response = self.agent("response-to-plan" if planner else "response-free", *unseen)
 
     @property
@@ -89,7 +89,9 @@ class MagnetCounselor(Counselor):
         there, draw = self.specialists, moment.draw
         planned: dict[str, Any] = {} if moment.plan is None else {"plan": moment.plan}
         told: dict[str, Any] = {"history": moment.history}
-        asked = [ask(getattr(self, role), role, draw=draw, **moment.case, **told) for role in there]
+        asked = [
+            ask(getattr(self, role), role, draw=draw, **moment.client, **told) for role in there
+        ]
         if self.technique is not None:
             asked.append(ask(self.technique, "technique", draw=draw, **planned, **told))
         answers = await together(*asked)

@@ -1,4 +1,4 @@
-"""How an agent speaks once an optimiser has changed it: DSPy's JSON format, typed answers."""
+"""How an agent speaks once an optimizer has changed it: DSPy's JSON format, typed answers."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from magnet.lm.foreign import aask, is_foreign, text_of
 from signatures.reading import Reader, json_object
 
 
-class TunedAdapter(dspy.JSONAdapter):
+class OptimizedAdapter(dspy.JSONAdapter):
     """DSPy's JSON format with the agent's own reader and schema.
 
     DSPy drops what ``Annotated`` says of a type (one to five, none twice); the reader holds
@@ -54,7 +54,7 @@ class TunedAdapter(dspy.JSONAdapter):
             return self._outputs(signature, completion)
         except ValueError as error:
             raise AdapterParseError(
-                adapter_name="TunedAdapter",
+                adapter_name="OptimizedAdapter",
                 signature=signature,
                 lm_response=completion,
                 message=str(error),

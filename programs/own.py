@@ -15,7 +15,7 @@ import dspy
 from magnet.core.errors import UsageError
 from programs.asking import why_not
 from programs.counselor import Counselor
-from programs.profile import Fidelity
+from programs.profile import Profile
 
 _FORM = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<attribute>[A-Za-z_]\w*)")
 #: What a counselor is called with (see ``programs.play``).
@@ -80,13 +80,13 @@ def _failed(method: str, when: str, error: Exception) -> UsageError:
     )
 
 
-def make_own(method: str, prompts: str, fidelity: Fidelity) -> dspy.Module:
+def make_own(method: str, prompts: str, profile: Profile) -> dspy.Module:
     """The program of a method of one's own.
 
     Args:
         method: ``module:attribute``.
         prompts: a prompt set; the attribute is called with it, and with
-        fidelity: what agents see and how they are read.
+        profile: what agents see and how they are read.
 
     Raises:
         UsageError: there is no such thing, or it makes no counselor.
@@ -96,14 +96,14 @@ def make_own(method: str, prompts: str, fidelity: Fidelity) -> dspy.Module:
         kind = type(make).__name__
         raise UsageError(
             f"methods: {method!r} is no class or function but {kind!r}",
-            "Name what makes the counselor; it is called with a prompt set and a fidelity.",
+            "Name what makes the counselor; it is called with a prompt set and a profile.",
         )
     try:
-        program = make(prompts, fidelity)
+        program = make(prompts, profile)
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - as above
-        raise _failed(method, "it cannot be called with (prompts, fidelity)", error) from None
+        raise _failed(method, "it cannot be called with (prompts, profile)", error) from None
     why = why_not(program, _GIVEN)
     if why is None and isinstance(program, Counselor) and type(program).reply is Counselor.reply:
         why = "is a Counselor without a reply of its own"

@@ -6,13 +6,13 @@ import dspy
 
 from magnet.core.rng import Draw
 from magnet.core.seeds import GenerationSeed
-from magnet.core.session import Message, Session, Turn
+from magnet.core.session import Exchange, Message, Session
 from programs.asking import ask
 from programs.calls import calls_of
 from signatures.reading import mentioned_techniques
 
-#: Called with the session after each finished turn, which is its last.
-OnTurn = Callable[[Session], Awaitable[None]]
+#: Called with the session after each finished exchange, which is its last.
+OnExchange = Callable[[Session], Awaitable[None]]
 
 
 async def role_play(
@@ -23,11 +23,11 @@ async def role_play(
     *,
     random_seed: int | None = 0,
     session: Session | None = None,
-    on_turn: OnTurn | None = None,
+    on_exchange: OnExchange | None = None,
 ) -> Session:
     """Plays a session from the seed's greeting and opening (paper, section 3).
 
-    It ends after ``exchanges`` turns (2 + 2 * exchanges messages) or when the client leaves.
+    It ends after ``exchanges`` exchanges (2 + 2 * exchanges messages) or when the client leaves.
 
     Args:
         counselor: called with those of seed, history, plan and draw that it names; gives
@@ -36,18 +36,18 @@ async def role_play(
         client: called with seed, history and draw; gives ``reply`` and, where it leaves,
             ``ended``.
         seed: what the session starts from.
-        exchanges: how many turns at most.
+        exchanges: how many exchanges at most.
         random_seed: of the run; None leaves sampling to the server.
         session: a session under way to go on with.
-        on_turn: called after each turn.
+        on_exchange: called after each exchange.
 
     Raises:
-        AgentError: an agent gave up; ``session`` and ``on_turn`` hold the turns before.
+        AgentError: an agent gave up; ``session`` and ``on_exchange`` hold the exchanges before.
     """
     session = session or Session(seed=seed)
     root = None if random_seed is None else Draw((random_seed, seed.seed_id))
-    while len(session.turns) < exchanges and session.end is None:
-        draw = root.at(len(session.turns) + 1) if root else None
+    while len(session.exchanges) < exchanges and session.end is None:
+        draw = root.at(len(session.exchanges) + 1) if root else None
         history = session.history
         said = await ask(
             counselor, "response", seed=seed, history=history, plan=session.plan, draw=draw
@@ -56,7 +56,7 @@ async def role_play(
         words = chosen if isinstance(chosen, str) else None
         heard = [*history, Message(role="counselor", message=said.reply)]
         answer = await ask(client, "client", seed=seed, history=heard, draw=draw)
-        turn = Turn(
+        exchange = Exchange(
             candidates=said.get("candidates") or {},
             techniques=chosen if words is None else mentioned_techniques(words),
             technique_text=words,
@@ -66,7 +66,7 @@ async def role_play(
             calls=[*calls_of(said), *calls_of(answer)],
         )
         session.plan = said.get("plan") or session.plan
-        session.turns.append(turn)
-        if on_turn is not None:
-            await on_turn(session)
+        session.exchanges.append(exchange)
+        if on_exchange is not None:
+            await on_exchange(session)
     return session

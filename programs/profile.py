@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Fidelity(BaseModel):
+class Profile(BaseModel):
     """The switches; the defaults are the paper's.
 
     Attributes:
@@ -62,7 +62,7 @@ class Fidelity(BaseModel):
         return fields
 
     def judge_lm(self) -> dict[str, Any]:
-        """What the switches say of judges' models; both fidelities judge at temperature 0."""
+        """What the switches say of judges' models; both profiles judge at temperature 0."""
         fields: dict[str, Any] = {"temperature": 0.0}
         if self.judge_unlimited:
             fields["max_tokens"] = 0
@@ -71,8 +71,8 @@ class Fidelity(BaseModel):
         return fields
 
 
-PAPER = Fidelity()
-RELEASED = Fidelity(
+PAPER = Profile()
+RELEASED = Profile(
     planner_sees="demographics",
     specialists_see_reason=True,
     cactus_sees_client=True,
@@ -87,4 +87,4 @@ RELEASED = Fidelity(
     judge_unlimited=True,
     judge_chat=True,
 )
-FIDELITIES = {"paper": PAPER, "released": RELEASED}
+PROFILES = {"paper": PAPER, "released": RELEASED}

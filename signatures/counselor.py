@@ -1,6 +1,6 @@
 """What each agent of the counselors is asked and answers (paper, section 3 and appendix A).
 
-An input that a fidelity leaves out is None; the paragraph that would show it leaves the prompt.
+An input that a profile leaves out is None; the paragraph that would show it leaves the prompt.
 """
 
 import dspy

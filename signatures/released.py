@@ -1,4 +1,4 @@
-"""How the authors' scripts read completions, quirk for quirk (fidelity ``released``).
+"""How the authors' scripts read completions, quirk for quirk (profile ``released``).
 
 Newlines are deleted, which may fuse words; nothing is refused but a plan without its heading.
 """
@@ -29,7 +29,7 @@ def read_counselor(text: str) -> dict[str, Any]:
 
 
 def read_psych8k(text: str) -> dict[str, Any]:
-    """Psych8k, tuned and untuned: labels deleted wherever they stand."""
+    """Psych8k, optimized and untuned: labels deleted wherever they stand."""
     return {"reply": text.replace("Output:", "").replace("Counselor:", "").strip()}
 
 

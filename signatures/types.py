@@ -55,7 +55,7 @@ class CBTPlan(Plan):
 
 
 class FreePlan(Plan):
-    """A plan in the planner's own words (fidelity ``released``); agents see the plan alone."""
+    """A plan in the planner's own words (profile ``released``); agents see the plan alone."""
 
     def __str__(self) -> str:
         return self.plan
@@ -64,7 +64,7 @@ class FreePlan(Plan):
 class _Different:
     """Refuses a technique named twice.
 
-    A class, for its repr: optimisers show a signature's repr to their LM, and a function's holds
+    A class, for its repr: optimizers show a signature's repr to their LM, and a function's holds
     its address, so that no two processes would ask the same.
     """
 

@@ -69,12 +69,12 @@ def run_dir(out: Path) -> Iterator[RunDirectory]:
 
 @pytest.fixture
 async def played(server: FakeServer, run_dir: RunDirectory) -> tuple[Path, Session]:
-    """The journal of three turns, and their session."""
+    """The journal of three exchanges, and their session."""
     session = empty_session()
     journal, _ = run_dir.resume(session)
 
     async def keep(session: Session) -> None:
         journal.append(session)
 
-    await role_play(*programs_on(server), session.seed, 3, session=session, on_turn=keep)
+    await role_play(*programs_on(server), session.seed, 3, session=session, on_exchange=keep)
     return journal.path, session

@@ -16,7 +16,7 @@ from typing import Any
 
 from magnet.core.journal import RunDirectory
 from magnet.core.seeds import GenerationSeed, load_seeds
-from magnet.core.session import Session, Turn
+from magnet.core.session import Exchange, Session
 from signatures import SPECIALISTS, CBTPlan, CBTTechnique, Technique
 from tests.running import IDENTITY
 
@@ -34,9 +34,9 @@ _RULES = re.compile(r"(early|late): (" + "|".join(t.value for t in Technique) + 
 PLAN = CBTPlan(technique=CBTTechnique.REALITY_TESTING, plan="1. Look at it together.")
 
 
-def stage_at(turn: int) -> str:
-    """Early or late, by the turn that comes next."""
-    return "early" if turn <= 2 else "late"
+def stage_at(exchange: int) -> str:
+    """Early or late, by the exchange that comes next."""
+    return "early" if exchange <= 2 else "late"
 
 
 def rules(text: str) -> dict[str, str]:
@@ -56,9 +56,9 @@ def planted(
         fields = schema.get("properties", {})
         digest = hashlib.sha256(f"{prompt}|{body.get('seed')}".encode()).digest()
         if "techniques" in fields:
-            turn = len(re.findall(r"Counselor:", user))
+            exchange = len(re.findall(r"Counselor:", user))
             named = rules(demos(body)) | rules(system)  # instructions go before examples
-            return json.dumps({"techniques": [named.get(stage_at(turn), USUAL.value)]})
+            return json.dumps({"techniques": [named.get(stage_at(exchange), USUAL.value)]})
         if "score" in fields:
             return json.dumps(rate(user, digest) if judge == "rule" else chance(digest))
         if "new_instruction" in fields:
@@ -73,24 +73,24 @@ def planted(
         if "Techniques to use:" in user:
             chosen = user.rpartition("Techniques to use:")[2].split("\n")[0]
             return f"Let us use {chosen.strip()} now."
-        turn = len(re.findall(r"Counselor:", user)) - 1  # the greeting is none
-        return words(turn, re.findall(r"File (\d+)", user))
+        exchange = len(re.findall(r"Counselor:", user)) - 1  # the greeting is none
+        return words(exchange, re.findall(r"File (\d+)", user))
 
     return reply
 
 
-def words(turn: int, who: Sequence[object]) -> str:
-    """What a client says after a turn."""
-    return f"This is moment {turn} for me{''.join(f', number {name}' for name in who)}."
+def words(exchange: int, who: Sequence[object]) -> str:
+    """What a client says after an exchange."""
+    return f"This is moment {exchange} for me{''.join(f', number {name}' for name in who)}."
 
 
 def demos(body: dict[str, Any]) -> str:
     """The rules that demonstrations show, one for each moment."""
     told, messages = "", body["messages"]
     for asked, answered in zip(messages[1:-1:2], messages[2:-1:2], strict=False):
-        turn = len(re.findall(r"Counselor:", asked["content"]))
+        exchange = len(re.findall(r"Counselor:", asked["content"]))
         chosen = json.loads(answered["content"])["techniques"]
-        told += f" {stage_at(turn)}: {chosen[0]}."
+        told += f" {stage_at(exchange)}: {chosen[0]}."
     return told
 
 
@@ -121,18 +121,18 @@ def people(count: int) -> list[GenerationSeed]:
     return found
 
 
-def sessions(clients: int, turns: int = 4) -> list[Session]:
+def sessions(clients: int, exchanges: int = 4) -> list[Session]:
     """Sessions of this world, whose selector always took the usual technique."""
     found = []
     for number, seed in enumerate(people(clients), 1):
         session = Session(id=f"session_{number:04d}", seed=seed, plan=PLAN)
-        for turn in range(1, turns + 1):
-            session.turns.append(
-                Turn(
+        for exchange in range(1, exchanges + 1):
+            session.exchanges.append(
+                Exchange(
                     candidates={role: f"A draft of {role}." for role in SPECIALISTS},
                     techniques=[USUAL],
                     reply=f"Let us use {USUAL.value} now.",
-                    client_reply=words(turn, [number - 1]),
+                    client_reply=words(exchange, [number - 1]),
                     calls=[],
                 )
             )
@@ -140,11 +140,11 @@ def sessions(clients: int, turns: int = 4) -> list[Session]:
     return found
 
 
-def run_of(out: Path, clients: int, turns: int = 4) -> Path:
+def run_of(out: Path, clients: int, exchanges: int = 4) -> Path:
     """A run directory that holds them."""
     directory = RunDirectory(out)
     directory.open('methods = ["magnet"]\n', {"identity": IDENTITY})
-    for session in sessions(clients, turns):
+    for session in sessions(clients, exchanges):
         directory.publish(session)
     directory.close()
     return out

@@ -151,5 +151,5 @@ def seeds(count: int) -> list[GenerationSeed]:
 
 
 def empty_session(number: int = 1) -> Session:
-    """A session before its first turn."""
+    """A session before its first exchange."""
     return Session(id=f"session_{number:04d}", seed=seeds(number)[-1])

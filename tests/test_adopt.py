@@ -212,4 +212,4 @@ def test_every_reader_of_a_run_takes_an_adopted_one(tmp_path: Path, out: Path) -
     card = (tmp_path / "data" / "README.md").read_text(encoding="utf-8")
     assert "| adopted from | theirs.zip |" in card
     assert f"| sha256 of the source | {read_provenance(out)['adopted']['sha256']} |" in card
-    assert "fidelity" not in card
+    assert "profile" not in card

@@ -33,7 +33,7 @@ def with_plain(server: FakeServer, name: str, **options: Any) -> Agent:
     return agent
 
 
-def tuned(agent: Agent) -> Agent:
+def optimized(agent: Agent) -> Agent:
     apply_state(agent, {"instructions": "Do it well.", "demos": []})
     return agent
 
@@ -55,14 +55,14 @@ async def test_a_tuned_agent_sends_the_same_messages_and_schema(
     server: FakeServer, name: str
 ) -> None:
     for agent in (agent_on(server, name), with_plain(server, name)):
-        answer = await tuned(agent).acall(draw=Draw((1, "a")), **inputs_for(name))
+        answer = await optimized(agent).acall(draw=Draw((1, "a")), **inputs_for(name))
         assert answer.call.output_tokens
     ours, theirs = server.requests
     for key in ("messages", "seed", "response_format"):
         assert ours[key] == theirs[key]
 
 
-@pytest.mark.parametrize("change", [lambda agent: agent, tuned], ids=["frozen", "tuned"])
+@pytest.mark.parametrize("change", [lambda agent: agent, optimized], ids=["frozen", "optimized"])
 @pytest.mark.parametrize("usage", [True, False])
 async def test_tokens_and_model_are_recorded(
     serve: Serve, usage: bool, change: Callable[[Agent], Agent]
@@ -80,7 +80,7 @@ def test_a_synchronous_caller_gets_the_same(server: FakeServer) -> None:
     assert answer.call.input_tokens > 0
 
 
-@pytest.mark.parametrize("change", [lambda agent: agent, tuned], ids=["frozen", "tuned"])
+@pytest.mark.parametrize("change", [lambda agent: agent, optimized], ids=["frozen", "optimized"])
 async def test_a_refused_schema_is_left_out_from_then_on(
     serve: Serve, change: Callable[[Agent], Agent]
 ) -> None:
@@ -125,9 +125,11 @@ async def test_a_session_is_played_by_the_configured_lm(server: FakeServer) -> N
     counselor.technique.lm = connect(url=server.url, temperature=0.0)
     with dspy.context(lm=plain(server)):
         session = await role_play(counselor, Client(), seeds(1)[0], 2)
-    assert len(session.turns) == 2
+    assert len(session.exchanges) == 2
     assert all(use.input_tokens for use in session.usage.values())
-    assert {call.model for turn in session.turns for call in turn.calls} == {"fake-model"}
+    assert {call.model for exchange in session.exchanges for call in exchange.calls} == {
+        "fake-model"
+    }
     cold = [body for body in server.requests if body["temperature"] == 0]
     assert len(cold) == 2
 

@@ -28,11 +28,11 @@ DEMO = dspy.Example(
 
 
 def artefact(agent: str = "technique", *, demos: bool = True, told: str = TOLD) -> Artefact:
-    """Of an agent tuned by hand."""
-    tuned = Agent(agent)
-    tuned.signature = tuned.signature.with_instructions(told)
-    tuned.demos = [DEMO] if demos else []
-    states = [state_for(agent, state_of(tuned))]
+    """Of an agent optimized by hand."""
+    optimized = Agent(agent)
+    optimized.signature = optimized.signature.with_instructions(told)
+    optimized.demos = [DEMO] if demos else []
+    states = [state_for(agent, state_of(optimized))]
     return Artefact(states=states, verdict="not shown", finding="No gain shown.", provenance={})
 
 
@@ -45,16 +45,16 @@ def folder(tmp_path: Path) -> Path:
 async def test_a_loaded_agent_sends_what_the_tuned_one_sent(
     server: FakeServer, folder: Path
 ) -> None:
-    tuned, loaded = agent_on(server, "technique"), agent_on(server, "technique")
-    tuned.signature = tuned.signature.with_instructions(TOLD)
-    tuned.demos = [DEMO]
+    optimized, loaded = agent_on(server, "technique"), agent_on(server, "technique")
+    optimized.signature = optimized.signature.with_instructions(TOLD)
+    optimized.demos = [DEMO]
     assert load(folder).apply([loaded]) == ["technique"]
-    for agent in (tuned, loaded):
+    for agent in (optimized, loaded):
         await agent.acall(**inputs_for("technique"))
     first, second = (body["messages"] for body in server.requests)
     assert first == second
     assert TOLD in first[0]["content"]
-    assert loaded.prompt_sha256 == tuned.prompt_sha256 != Agent("technique").prompt_sha256
+    assert loaded.prompt_sha256 == optimized.prompt_sha256 != Agent("technique").prompt_sha256
 
 
 def test_it_is_json_alone(folder: Path) -> None:
@@ -132,12 +132,12 @@ def test_a_run_uses_it_and_says_so(server: FakeServer, folder: Path, out: Path) 
     done = run(*command(*args))
     assert done.returncode == 0, done.stderr
     selector = [b for b in server.requests if TOLD in str(b["messages"][0]["content"])]
-    assert len(selector) == 4  # two sessions of two turns
+    assert len(selector) == 4  # two sessions of two exchanges
     whole = json.loads((out / "provenance.json").read_bytes())
-    assert whole["tuned"][0]["agents"] == ["technique"]
-    assert whole["tuned"][0]["verdict"] == "not shown"
+    assert whole["optimized"][0]["agents"] == ["technique"]
+    assert whole["optimized"][0]["verdict"] == "not shown"
     session = json.loads((out / "sessions" / "session_0001.json").read_bytes())
-    assert session["provenance"]["tuned"] == ["technique"]
+    assert session["provenance"]["optimized"] == ["technique"]
     # The same run directory is not taken up by the frozen selector, nor by another artefact.
     frozen = reproduce(server, out)
     assert frozen.returncode == 2
@@ -159,11 +159,11 @@ def test_a_study_without_the_agent_refuses_it(server: FakeServer, folder: Path, 
 def test_runs_without_one_are_named_as_before(server: FakeServer, out: Path) -> None:
     assert reproduce(server, out).returncode == 0
     whole = json.loads((out / "provenance.json").read_bytes())
-    assert "tuned" not in whole
-    assert "tuned" not in whole["identity"]
+    assert "optimized" not in whole
+    assert "optimized" not in whole["identity"]
     assert "optimize" not in whole["identity"]
     session = json.loads((out / "sessions" / "session_0001.json").read_bytes())
-    assert "tuned" not in session["provenance"]
+    assert "optimized" not in session["provenance"]
 
 
 def test_a_tuned_judge_is_asked_anew(server: FakeServer, out: Path, tmp_path: Path) -> None:
@@ -174,12 +174,12 @@ def test_a_tuned_judge_is_asked_anew(server: FakeServer, out: Path, tmp_path: Pa
     before = server.count
     assert run(*judge).returncode == 0
     assert server.count == before  # nothing is asked twice
-    tuned = Agent("ctrs-focus")
-    tuned.signature = tuned.signature.with_instructions("Rate as people do.")
-    states = [state_for("ctrs-focus", state_of(tuned))]
+    optimized = Agent("ctrs-focus")
+    optimized.signature = optimized.signature.with_instructions("Rate as people do.")
+    states = [state_for("ctrs-focus", state_of(optimized))]
     made = Artefact(states=states, verdict="gain", finding="Better.", provenance={})
     path = save(tmp_path, "ctrs-focus", made)
-    done = run(*judge, "--set", f"tuned=['{path}']")
+    done = run(*judge, "--set", f"optimized=['{path}']")
     assert done.returncode == 0, done.stderr
     assert server.count == before + 2  # the one item of both sessions
     assert "Rate as people do." in str(server.requests[-1]["messages"])

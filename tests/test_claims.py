@@ -13,7 +13,7 @@ from eval.report.evaluation import Evaluation
 from eval.report.judges import JudgeFacts
 from eval.report.layouts import MEASURES
 from eval.report.lexicon import Lexicon
-from eval.report.sessions import Case
+from eval.report.sessions import SessionFacts
 from eval.tokens import Words
 
 LLAMA, QWEN = "meta-llama/Meta-Llama-3-8B-Instruct", "Qwen/Qwen2.5-7B-Instruct"
@@ -55,7 +55,7 @@ def conditions(model: str = LLAMA) -> Conditions:
     provenance = {
         "models": models | {"technique": {"model": "gpt-4o-mini", "temperature": 0.7}},
         "prompts": {"set": "authors"},
-        "study": {"fidelity": "paper", "switches": {}, "exchanges": 20, "methods": ["magnet"]},
+        "study": {"profile": "paper", "switches": {}, "exchanges": 20, "methods": ["magnet"]},
         "seeds": {"sha256": "7085e3bf00", "source": "authors", "entries": 450},
     }
     judge = JudgeFacts("judge", "a", "gpt-4o-2024-08-06", 0.0, "authors")
@@ -70,14 +70,14 @@ def planted(
 ) -> Evaluation:
     """Sessions with values of a known mean; three attitudes share a client."""
     rng = random.Random(5)
-    cases: list[Case] = []
+    cases: list[SessionFacts] = []
     values: dict[tuple[str, str, str], dict[str, float | None]] = {}
     for client in range(clients):
         for attitude in ATTITUDES:
             for method, of_method in offsets.items():
                 seed, key = f"{client}-{attitude}", f"{method}/{client}/{attitude}"
                 facts = (key, "run", method, seed, str(client), attitude)
-                cases.append(Case(*facts, "exchanges", "", (), 0, 0, 0, {}, {}))
+                cases.append(SessionFacts(*facts, "exchanges", "", (), 0, 0, 0, {}, {}))
                 drawn: dict[str, float] = {}
                 for measure in MEASURES:
                     if measure.attitude not in (None, attitude):
@@ -188,11 +188,11 @@ def test_a_faithful_run_is_comparable():
     assert conditions(QWEN).differences("judge", "qwen") == []
     tuned = conditions()
     tuned.provenances[0]["study"] |= {"split": "test", "methods": ["tuned-magnet"]}
-    assert tuned.differences("judge", "tuned") == []
+    assert tuned.differences("judge", "fine-tuned") == []
     # both in one report, as paper and paper-tuned are
     both = Conditions([*conditions().provenances, *tuned.provenances], tuned.judges)
-    assert both.differences("judge", "sessions") == both.differences("judge", "tuned") == []
-    assert conditions().differences("judge", "tuned") == ["no run holds such sessions"]
+    assert both.differences("judge", "sessions") == both.differences("judge", "fine-tuned") == []
+    assert conditions().differences("judge", "fine-tuned") == ["no run holds such sessions"]
 
 
 @pytest.mark.parametrize(
@@ -202,14 +202,14 @@ def test_a_faithful_run_is_comparable():
         (("models", "technique", "model", "gpt-4o"), "technique played by gpt-4o, not gpt-4o-mini"),
         (("models", "response", "temperature", 0.3), "response at temperature 0.3, not 0.7"),
         (("prompts", "set", "ours"), "prompts ours, not the authors'"),
-        (("study", "fidelity", "released"), "fidelity released, not paper"),
+        (("study", "profile", "released"), "profile released, not paper"),
         (("study", "switches", {"answers": "text"}), "switch answers is text"),
         (("study", "exchanges", 5), "5 exchanges, not 20"),
         (("study", "sessions", 30), "30 seeds, not 450"),
         (("study", "split", "test"), "clients: test, not all"),
         (("study", "leave_out", ["normalizing"]), "left out: normalizing"),
         (("seeds", "sha256", "00"), "seeds authors, not the authors'"),
-        (("tuned", [{"agents": ["technique"]}]), "optimized: technique"),
+        (("optimized", [{"agents": ["technique"]}]), "optimized: technique"),
         (("models", {}), "unknown model"),
     ],
 )

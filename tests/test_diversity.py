@@ -149,8 +149,8 @@ def test_released_keeps_nothing_but_ascii_letters_digits_and_spaces(texts):
 
 @given(st.lists(st.text()))
 def test_plain_text_has_no_punctuation_left(texts):
-    for fidelity in ("paper", "released"):
-        plain = plain_text(texts, fidelity)
+    for profile in ("paper", "released"):
+        plain = plain_text(texts, profile)
         assert all(c == " " or c.isalnum() for c in plain.replace(" ", "") if c.isascii())
         assert "  " not in plain
         assert "\n" not in plain
@@ -363,7 +363,7 @@ def test_command_prints_methods_and_equal_counts(chats):
     [
         ["nowhere"],
         [".", "--tokenizer", "nowhere"],
-        [".", "--fidelity", "other"],
+        [".", "--profile", "other"],
         [".", "--embeddings", "nowhere"],
     ],
 )
@@ -393,24 +393,22 @@ def llama3():
 
 
 @pytest.mark.parametrize(
-    ("fidelity", "counts", "expected"),
+    ("profile", "counts", "expected"),
     [
         ("released", [(3670, 197268), (30220, 197208), (66820, 197148)], 0.036484),
         ("paper", [(3647, 197235), (29724, 197175), (66253, 197115)], 0.036258),
     ],
 )
-def test_known_counts_of_the_notebook(released, llama3, fidelity, counts, expected):
+def test_known_counts_of_the_notebook(released, llama3, profile, counts, expected):
     """The notebook's method, as it is and with newlines as spaces; BOS in both."""
-    texts = [plain_text((m.message for m in d.messages), fidelity) for d in released]
+    texts = [plain_text((m.message for m in d.messages), profile) for d in released]
     found = Distinct.of(llama3.encode(texts, special=True), llama3.vocabulary)
     assert [grams.count() for grams in found.grams] == counts
     assert round(found.figures()["ead"], 6) == expected
 
 
 def test_command_gives_the_known_figures(released, llama3):
-    done = magnet(
-        "diversity", RELEASED, "--tokenizer", "llama3", "--fidelity", "released", "--json"
-    )
+    done = magnet("diversity", RELEASED, "--tokenizer", "llama3", "--profile", "released", "--json")
     found = json.loads(done.stdout)
     assert found["sessions"] == 60
     assert found["vocabulary"] == 128_000

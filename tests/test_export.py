@@ -18,7 +18,7 @@ from eval.defects import Defects
 from eval.dialogues import load_dialogues
 from magnet.core.errors import UsageError
 from magnet.core.journal import read_sessions
-from magnet.core.session import AgentCall, Session, Turn, transcript
+from magnet.core.session import AgentCall, Exchange, Session, transcript
 from magnet.dataset.export import MANIFEST, NEAR, export
 from magnet.dataset.pairs import Pair, messages_for, read_pairs
 from magnet.dataset.rows import LINEAGE, Format, row_of
@@ -100,7 +100,7 @@ def test_datasets_reads_every_format(played: Path, tmp_path: Path, format_: Form
             assert (row["method"], row["session"], row["turn"]) == (
                 "magnet",
                 pair.session,
-                pair.turn,
+                pair.exchange,
             )
     row, pair = loaded["train"][0], pairs.of("train")[0]
     assert {name: row[name] for name in ("seed", "client", "attitude", "model", "license")} == {
@@ -260,16 +260,16 @@ def test_near_duplicates_are_counted_and_listed(copied: Path, tmp_path: Path) ->
     export(copied, "chat", tmp_path / "data", "magnet")
     assert "| counselor reply | test | train | 1 of 6 (16.7%) |" in body(tmp_path / "data")
     lines = (tmp_path / "data" / NEAR).read_text(encoding="utf-8").splitlines()
-    same = "counselor reply,test,session_0019 turn 1,train,session_0001 turn 1,1.0,1"
+    same = "counselor reply,test,session_0019 exchange 1,train,session_0001 exchange 1,1.0,1"
     assert same in lines
 
 
 def session_of(client: list[str | None], counselor: list[str], **more: Any) -> Session:
-    turns = [
-        Turn(reply=reply, client_reply=said, ended=said is None, calls=more.get("calls", []))
+    exchanges = [
+        Exchange(reply=reply, client_reply=said, ended=said is None, calls=more.get("calls", []))
         for said, reply in zip(client, counselor, strict=True)
     ]
-    return Session(seed=seeds(1)[0], turns=turns)
+    return Session(seed=seeds(1)[0], exchanges=exchanges)
 
 
 def test_defects_are_counted() -> None:

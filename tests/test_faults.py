@@ -19,15 +19,15 @@ STUDY = {"sessions": 12, "exchanges": 3, "workers": 4}
 
 
 def at_random(kinds: tuple[str, ...], share: float = 0.1) -> Callable[[int], str | None]:
-    dice, turn = random.Random(10), cycle(kinds)
-    return lambda n: next(turn) if dice.random() < share else None
+    dice, exchange = random.Random(10), cycle(kinds)
+    return lambda n: next(exchange) if dice.random() < share else None
 
 
 def retries_in_files(out: Path) -> Counter[str]:
     counted: Counter[str] = Counter()
     for file in session_files(out).values():
-        for turn in json.loads(file)["turns"]:
-            for call in turn["calls"]:
+        for exchange in json.loads(file)["turns"]:
+            for call in exchange["calls"]:
                 counted.update(call["retries"])
     return counted
 

@@ -22,7 +22,7 @@ from magnet.training.finetune import PROVENANCE, check_folder, identity_of
 from magnet.training.model_card import model_card
 from magnet.training.plan import SIZES, Plan, Size, default_folder, memory_of, spread
 from magnet.training.recipe import load_recipe, recipe_yaml, shipped
-from magnet.training.tokens import Row, Rows
+from magnet.training.tokens import TokenRow, TokenRows
 from tests.fake_run import judge, play
 from tests.fake_server import FakeServer, serving
 from tests.running import command, magnet, run
@@ -92,20 +92,20 @@ def test_a_recipe_that_is_no_recipe_is_refused(tmp_path):
 
 
 def test_labels_are_the_reply_s_alone_or_all_of_them():
-    row = Row([5, 6, 7, 8], 2)
+    row = TokenRow([5, 6, 7, 8], 2)
     assert row.labels("reply") == [-100, -100, 7, 8]
     assert row.labels("all") == row.labels("padded") == [5, 6, 7, 8]
 
 
 @pytest.mark.parametrize(("loss", "row", "share"), [("all", 150, 0), ("padded", 400, 0.625)])
 def test_a_plan_counts_padding_where_the_loss_does(played, loss, row, share):
-    rows = Rows([Row([0] * 100, 50), Row([0] * 200, 50)])
+    rows = TokenRows([TokenRow([0] * 100, 50), TokenRow([0] * 200, 50)])
     plan = replace(plan_of(played, loss=f"'{loss}'", tokens=400, batch=2, steps=5), train=rows)
     assert (plan.tokens, plan.padding) == (5 * 2 * row, share)
 
 
 def test_validation_rows_are_taken_evenly():
-    rows = [Row([n], 0) for n in range(10)]
+    rows = [TokenRow([n], 0) for n in range(10)]
     assert [row.ids[0] for row in spread(rows, 4)] == [0, 2, 5, 7]
     assert spread(rows, None) == spread(rows, 99) == rows
 
@@ -176,7 +176,16 @@ def plan_of(run_dir, clients="train", **settings):
     recipe = load_recipe("smoke", [f"{k}={v}" for k, v in settings.items()])
     provenance = read_provenance(run_dir)
     return Plan(
-        run_dir, "magnet", "ours", recipe, "base", pairs, Rows(), Rows(), provenance, clients
+        run_dir,
+        "magnet",
+        "ours",
+        recipe,
+        "base",
+        pairs,
+        TokenRows(),
+        TokenRows(),
+        provenance,
+        clients,
     )
 
 

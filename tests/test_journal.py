@@ -20,22 +20,22 @@ async def test_a_journal_gives_back_what_was_played(
 
 @pytest.mark.parametrize("turns", [1, 3])
 async def test_a_last_line_torn_at_any_byte_is_dropped_and_said(
-    played: tuple[Path, Session], turns: int
+    played: tuple[Path, Session], exchanges: int
 ) -> None:
     path, whole = played
-    lines = path.read_bytes().splitlines(keepends=True)[:turns]
+    lines = path.read_bytes().splitlines(keepends=True)[:exchanges]
     head, last = b"".join(lines[:-1]), lines[-1]
     for cut in range(len(last)):
         path.write_bytes(head + last[:cut])
         session = empty_session()
         journal, dropped = Journal.open(path, session)
-        assert session.turns == whole.turns[: turns - 1]
-        assert session.plan == (whole.plan if turns > 1 else None)
+        assert session.exchanges == whole.exchanges[: exchanges - 1]
+        assert session.plan == (whole.plan if exchanges > 1 else None)
         assert (dropped is None) == (cut == 0)
         assert cut == 0 or "session_0001: the torn last line" in str(dropped)
         assert path.read_bytes() == head  # what is appended next stands on a line of its own
     session.plan = whole.plan
-    session.turns.append(whole.turns[turns - 1])
+    session.exchanges.append(whole.exchanges[exchanges - 1])
     journal.append(session)
     assert path.read_bytes() == head + last
 
@@ -44,13 +44,13 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda line: line[: len(line) // 2] + b"\n",
     "no line break": lambda line: line.rstrip(b"\n"),
     "overwritten": lambda line: b"\x00" * (len(line) - 1) + b"\n",
-    "text": lambda line: b"turn two\n",
+    "text": lambda line: b"exchange two\n",
     "number": lambda line: b"5\n",
     "null": lambda line: b"null\n",
     "word": lambda line: b'"reply"\n',
     "list": lambda line: b"[]\n",
     "empty object": lambda line: b"{}\n",
-    "half a turn": lambda line: b'{"reply": "Hm."}\n',
+    "half an exchange": lambda line: b'{"reply": "Hm."}\n',
     "wrong type": lambda line: line.replace(b'"ended":false', b'"ended":"perhaps"'),
 }
 

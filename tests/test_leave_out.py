@@ -59,9 +59,9 @@ async def test_a_specialist_set_to_none_is_left_out(
         setattr(counselor, role, None)
     session = await role_play(counselor, client, seeds(1)[0], 2)
     there = [role for role in SPECIALISTS if role not in gone]
-    for turn in session.turns:
-        assert list(turn.candidates) == there
-        assert not {SPECIALISTS[role] for role in gone} & set(turn.techniques)
+    for exchange in session.exchanges:
+        assert list(exchange.candidates) == there
+        assert not {SPECIALISTS[role] for role in gone} & set(exchange.techniques)
     for prompt in response_prompts(server):
         assert [role for role, draft in DRAFT.items() if draft in prompt] == there
         assert "\n\n\n" not in prompt
@@ -95,15 +95,15 @@ async def test_what_is_chosen_in_words_is_dropped_and_asked_again_if_nothing_rem
     counselor, client = programs_on(server)
     counselor.normalizing = None
     session = await role_play(counselor, client, seeds(1)[0], 1)
-    assert session.turns[0].techniques == [Technique.REFLECTION]
+    assert session.exchanges[0].techniques == [Technique.REFLECTION]
     assert session.usage["technique"].retries == 1
 
 
 async def test_the_scripts_free_words_are_asked_again_too(serve: Serve) -> None:
     said = iter(["Normalization.", "Reflection and Normalization", "Be kind."])
     server = serve(reply=lambda b, p: next(said) if "five to choose from" in p else None)
-    fidelity = RELEASED.model_copy(update={"clean_up": "words"})
-    agent = Agent("technique", fidelity=fidelity)
+    profile = RELEASED.model_copy(update={"clean_up": "words"})
+    agent = Agent("technique", profile=profile)
     agent.lm = programs_on(server)[0].technique.lm
     agent.leave_out(["normalizing"])
     inputs = {"plan": "A plan.", "history": "Client: Hello."}
@@ -191,7 +191,7 @@ def test_a_study_leaves_them_out_of_all_its_magnet_methods(server: FakeServer, o
     for session in read_sessions(out):
         assert session.provenance["leave_out"] == ["normalizing"]
         there = 0 if session.method == "psych8k" else 4
-        assert {len(turn.candidates) for turn in session.turns} == {there}
+        assert {len(exchange.candidates) for exchange in session.exchanges} == {there}
         assert "normalizing" not in session.usage
     whole = json.loads((out / "provenance.json").read_bytes())
     assert whole["identity"]["leave_out"] == ["normalizing"]

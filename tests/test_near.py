@@ -80,8 +80,8 @@ def test_held_out_replies_are_set_against_earlier_splits(pair_set: PairSet) -> N
     report = find_near(pair_set)
     replies = [n for n in report.found if n.kind == "counselor reply"]
     assert [(n.split, n.text, n.like_split, n.like_text, n.matches) for n in replies] == [
-        ("validation", "session_0003 turn 1", "train", "session_0001 turn 1", 1),
-        ("test", "session_0004 turn 1", "train", "session_0002 turn 1", 1),
+        ("validation", "session_0003 exchange 1", "train", "session_0001 exchange 1", 1),
+        ("test", "session_0004 exchange 1", "train", "session_0002 exchange 1", 1),
     ]
     assert replies[0].similarity == round(likeness(*(pair_set.pairs[n].reply for n in (0, 2))), 3)
     assert replies[1].similarity == 1
@@ -96,5 +96,5 @@ def test_the_file_lists_what_was_found(pair_set: PairSet) -> None:
     report = find_near(pair_set)
     lines = list(csv.DictReader(io.StringIO(to_csv(report))))
     assert len(lines) == len(report.found) > 0
-    assert lines[0]["like_text"] == "session_0001 turn 1"
+    assert lines[0]["like_text"] == "session_0001 exchange 1"
     assert float(lines[0]["similarity"]) == report.found[0].similarity

@@ -1,4 +1,4 @@
-"""Tuning in a world with a known rule (tests/planted.py), over real HTTP."""
+"""Setup in a world with a known rule (tests/planted.py), over real HTTP."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from rich.console import Console
 
 from magnet.study.spec import load_study
-from optimize.rollout import TUNABLE
-from optimize.run import tune
-from optimize.tuning import Result
+from optimize.rollout import OPTIMIZABLE
+from optimize.run import optimize
+from optimize.search import Result
 from tests import planted
 from tests.fake_server import FakeServer
 from tests.running import command, environment, question, run, toml
@@ -26,24 +26,24 @@ Serve = Callable[..., FakeServer]
 
 
 def settings(server: FakeServer, **more: Any) -> list[str]:
-    """``--set`` of a small tuning; ``test=3`` stands for optimize.test=3."""
+    """``--set`` of a small optimization; ``test=3`` stands for optimize.test=3."""
     usual = {"split": [1, 1, 1], "metric_calls": 300} | more
     pairs = [f"optimize.{key}={toml(value)}" for key, value in usual.items()]
     return [f"lm.default.url='{server.url}'", *pairs]
 
 
-def tuned(
-    server: FakeServer, tmp: Path, clients: int = 18, turns: int = 4, seed: int = 0, **more: Any
+def optimized(
+    server: FakeServer, tmp: Path, clients: int = 18, exchanges: int = 4, seed: int = 0, **more: Any
 ) -> Result:
-    """A tuning in this process; its folder is ``tmp/out``."""
-    sessions = planted.run_of(tmp / "run", clients, turns)
+    """An optimization in this process; its folder is ``tmp/out``."""
+    sessions = planted.run_of(tmp / "run", clients, exchanges)
     study = load_study(str(sessions / "study.toml"), [*settings(server, **more), f"seed={seed}"])
-    result, _ = tune(study, sessions, None, tmp / "out", Console(quiet=True))
+    result, _ = optimize(study, sessions, None, tmp / "out", Console(quiet=True))
     return result
 
 
 def line(server: FakeServer, tmp: Path, *args: object, **more: Any) -> list[str]:
-    """The command of a tuning on ``tmp/run``."""
+    """The command of an optimization on ``tmp/run``."""
     pairs = [part for pair in settings(server, **more) for part in ("--set", pair)]
     given = ["--run", tmp / "run", "--out", tmp / "out", *pairs, *args]
     return command(*given, module="optimize.selector")
@@ -59,23 +59,23 @@ def arms(tmp: Path) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("optimizer", ["gepa", "miprov2"])
 def test_a_planted_rule_is_found(serve: Serve, tmp_path: Path, optimizer: str) -> None:
     server = serve(reply=planted.planted(), record=False)
-    result = tuned(server, tmp_path, optimizer=optimizer)
+    result = optimized(server, tmp_path, optimizer=optimizer)
     found = arms(tmp_path)
-    start, best = found["unoptimised"]["mean"], found["optimised"]["mean"]
-    chosen = [e["techniques"][0][0] for e in found["optimised"]["examples"].values()]
+    start, best = found["unoptimized"]["mean"], found["optimized"]["mean"]
+    chosen = [e["techniques"][0][0] for e in found["optimized"]["examples"].values()]
     right = [
         planted.RULE[planted.stage_at(int(example.partition("/")[2]))].value
-        for example in found["optimised"]["examples"]
+        for example in found["optimized"]["examples"]
     ]
     # Who follows the rule everywhere gets 5 or 6 of 6, by the judge's dice, and nobody more.
     follows = [c == r for c, r in zip(chosen, right, strict=True)]
-    scores = [e["score"] for e in found["optimised"]["examples"].values()]
+    scores = [e["score"] for e in found["optimized"]["examples"].values()]
     most = sum(s if f else 11 / 12 for s, f in zip(scores, follows, strict=True)) / len(scores)
     assert (best - start) / (most - start) >= 0.9
     assert start < 0.35
     assert result.board.scored <= 300
     assert result.verdict.kind == "gain"
-    assert found["optimised"]["mean"] > found["all techniques"]["mean"] > start
+    assert found["optimized"]["mean"] > found["all techniques"]["mean"] > start
     assert found["random subset"]["difference"]["mean"] > 0
     assert found["frozen"]["p"] < 0.05
 
@@ -88,7 +88,7 @@ def test_a_judge_that_throws_dice_is_no_gain(serve: Serve, tmp_path: Path) -> No
         folder = tmp_path / str(seed)
         folder.mkdir()
         small = {"split": [1, 1, 2], "metric_calls": 40, "clients": 16, "turns": 2}
-        result = tuned(server, folder, seed=seed, **small)
+        result = optimized(server, folder, seed=seed, **small)
         tried += result.best is not result.start
         claims.append(result.verdict.kind == "gain")
     assert tried >= 10  # the search did find what looks better on validation
@@ -98,7 +98,7 @@ def test_a_judge_that_throws_dice_is_no_gain(serve: Serve, tmp_path: Path) -> No
 @pytest.mark.parametrize("optimizer", ["random-search", "simba"])
 def test_every_optimiser_runs_to_its_end(serve: Serve, tmp_path: Path, optimizer: str) -> None:
     server = serve(reply=planted.planted(), record=False)
-    result = tuned(server, tmp_path, 9, 2, optimizer=optimizer, metric_calls=60)
+    result = optimized(server, tmp_path, 9, 2, optimizer=optimizer, metric_calls=60)
     assert result.stopped in ("", "60 windows are scored")
     assert result.board.scored > len(result.start.outcomes)
     assert len(result.arms) == 5
@@ -109,7 +109,7 @@ def test_a_killed_search_pays_nothing_twice(serve: Serve, tmp_path: Path) -> Non
     quiet = tmp_path / "quiet"
     quiet.mkdir()
     small = {"metric_calls": 60, "workers": 4}
-    tuned(calm, quiet, 9, 2, **small)
+    optimized(calm, quiet, 9, 2, **small)
     server = serve(reply=planted.planted())
     planted.run_of(tmp_path / "run", 9, 2)
     goals = (40, 120, 200)
@@ -155,12 +155,12 @@ def test_ctrl_c_keeps_the_best(serve: Serve, tmp_path: Path) -> None:
     assert artefact["verdict"] == "not measured"
     again = run(*line(server, tmp_path))
     assert again.returncode == 0
-    assert arms(tmp_path)["optimised"]["mean"] > 0.8
+    assert arms(tmp_path)["optimized"]["mean"] > 0.8
 
 
 def test_the_budget_keeps_back_what_the_comparison_takes(serve: Serve, tmp_path: Path) -> None:
     server = serve(reply=planted.planted("chance"), record=False)
-    result = tuned(server, tmp_path, 9, 2, budget={"calls": 420})
+    result = optimized(server, tmp_path, 9, 2, budget={"calls": 420})
     assert "budget" in result.stopped
     assert server.count <= 420
     assert [arm.missing for arm in result.arms] == [0] * 5
@@ -174,7 +174,7 @@ def test_tokens_and_money_bind_the_search(serve: Serve, tmp_path: Path, kind: st
     price = "lm.default.price={input = 1.0, output = 1.0}"
     own = [*settings(server), price, f"optimize.budget.{kind}={bound}"]
     study = load_study(str(sessions / "study.toml"), own)
-    result, _ = tune(study, sessions, None, tmp_path / "out", Console(quiet=True))
+    result, _ = optimize(study, sessions, None, tmp_path / "out", Console(quiet=True))
     assert "budget" in result.stopped
     usage = json.loads((tmp_path / "out" / "selector.json").read_bytes())["provenance"]["usage"]
     tokens = sum(u["input_tokens"] + u["output_tokens"] for u in usage.values())
@@ -184,10 +184,10 @@ def test_tokens_and_money_bind_the_search(serve: Serve, tmp_path: Path, kind: st
 
 def test_the_other_agents_prompts_stay_as_they_are(serve: Serve, tmp_path: Path) -> None:
     server = serve(reply=planted.planted())
-    tuned(server, tmp_path, 9, 2, metric_calls=60, horizon=2)
+    optimized(server, tmp_path, 9, 2, metric_calls=60, horizon=2)
 
     def shapes(marks: tuple[str, ...]) -> set[str]:
-        """What agents are told beside their inputs, by their prompts' system parts."""
+        """What agents are told beside their inputs, by their prompts' system splits."""
         found = {str(body["messages"][0]["content"]) for body in server.requests}
         return {text for text in found if any(mark in text for mark in marks)}
 
@@ -202,13 +202,13 @@ def test_the_other_agents_prompts_stay_as_they_are(serve: Serve, tmp_path: Path)
 
 def test_a_window_may_go_on_for_several_exchanges(serve: Serve, tmp_path: Path) -> None:
     server = serve(reply=planted.planted(), record=False)
-    result = tuned(server, tmp_path, 9, 2, metric_calls=20, horizon=3)
+    result = optimized(server, tmp_path, 9, 2, metric_calls=20, horizon=3)
     window = next(iter(result.arms[0].outcomes.values())).detail
     assert [m["role"] for m in window["window"]] == ["client", *["counselor", "client"] * 3]
     assert len(window["techniques"]) == 3
 
 
-@pytest.mark.parametrize("agent", TUNABLE)
+@pytest.mark.parametrize("agent", OPTIMIZABLE)
 def test_any_agent_of_the_counselor_can_be_tuned(serve: Serve, tmp_path: Path, agent: str) -> None:
     def reply(body: dict[str, Any], prompt: str) -> str:
         schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
@@ -222,9 +222,9 @@ def test_any_agent_of_the_counselor_can_be_tuned(serve: Serve, tmp_path: Path, a
         return planted.planted()(body, prompt)
 
     server = serve(reply=reply, record=False)
-    result = tuned(server, tmp_path, 6, 2, agent=agent, metric_calls=12)
+    result = optimized(server, tmp_path, 6, 2, agent=agent, metric_calls=12)
     names = [arm.name for arm in result.arms]
-    assert names[:3] == ["optimised", "frozen", "unoptimised"]
+    assert names[:3] == ["optimized", "frozen", "unoptimized"]
     assert len(names) == (5 if agent == "technique" else 3)
     assert all(arm.missing == 0 for arm in result.arms)
 
@@ -242,7 +242,7 @@ def test_unreadable_answers_and_missing_scores_are_counted(serve: Serve, tmp_pat
         return world(body, prompt)
 
     server = serve(reply=reply, record=False)
-    result = tuned(server, tmp_path, 9, 2, metric_calls=60)
+    result = optimized(server, tmp_path, 9, 2, metric_calls=60)
     left = {id for part in result.left_out.values() for id in part}
     assert left == {"session_0002/1", "session_0002/2"}
     known = [s for s in (o.score for o in result.start.outcomes.values()) if s is not None]
@@ -268,7 +268,7 @@ def test_a_server_that_goes_away_ends_the_search_and_loses_nothing(
     ("args", "more", "says"),
     [
         (["--optimizer", "gradient"], {}, "optimize.optimizer"),
-        (["--agent", "client"], {}, "no agent that can be tuned"),
+        (["--agent", "client"], {}, "no agent that can be optimized"),
         (["--agent", "judge"], {}, "--ratings"),
         (["--horizon", "0"], {}, "optimize.horizon"),
         (["--budget-calls", "10"], {}, "leaves nothing to search with"),
@@ -302,7 +302,7 @@ def test_an_estimate_spends_nothing_and_holds(serve: Serve, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "out" / "selector.json").read_bytes())["provenance"]["usage"]
     assert server.count - written["optimizer"]["calls"] <= total
-    assert "optimised" in done.stdout
+    assert "optimized" in done.stdout
     assert "--selector" in done.stdout
 
 

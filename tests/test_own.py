@@ -87,7 +87,7 @@ async def test_plain_predictors_are_counted_under_their_place(
     counselor.solutions = dspy.ChainOfThought("client_information, history -> reply")
     with dspy.context(lm=lm):
         session = await role_play(counselor, client, seeds(1)[0], 2)
-    assert len(session.turns) == 2
+    assert len(session.exchanges) == 2
     for role in ("response", "normalizing", "solutions"):
         used = session.usage[role]
         assert used.answers == 2
@@ -206,7 +206,7 @@ from magnet import Agent, Counselor, MagnetCounselor, Moment
 class Plain(dspy.Module):
     """Synchronous, without one agent of the project's."""
 
-    def __init__(self, prompts, fidelity):
+    def __init__(self, prompts, profile):
         super().__init__()
         self.draft = dspy.Predict("client_information, history -> reply")
         self.planner = dspy.Predict("history -> idea")
@@ -220,18 +220,18 @@ class Plain(dspy.Module):
 class Short(MagnetCounselor):
     """MAGneT without two of its specialists, and with a prompt of its own."""
 
-    def __init__(self, prompts, fidelity):
-        super().__init__(prompts, fidelity, planner=False)
+    def __init__(self, prompts, profile):
+        super().__init__(prompts, profile, planner=False)
         self.leave_out("solutions")
 
 
-def direct(prompts, fidelity):
-    return Direct(prompts, fidelity)
+def direct(prompts, profile):
+    return Direct(prompts, profile)
 
 
 class Direct(Counselor):
-    def __init__(self, prompts, fidelity):
-        super().__init__(prompts, fidelity)
+    def __init__(self, prompts, profile):
+        super().__init__(prompts, profile)
         self.response = self.agent("psych8k")
 
     async def reply(self, moment: Moment):
@@ -290,7 +290,11 @@ def test_methods_of_ones_own_are_played_judged_compared_and_reported(
     by = {s.method: s for s in sessions}
     assert set(by["Plain"].usage) == {"planner", "response", "client"}
     assert by["Plain"].usage["response"].answers == 2
-    assert set(by["Short"].turns[0].candidates) == {"reflection", "questioning", "psychoeducation"}
+    assert set(by["Short"].exchanges[0].candidates) == {
+        "reflection",
+        "questioning",
+        "psychoeducation",
+    }
     assert set(by["direct"].usage) == {"response", "client"}
     usage = json.loads((out / "usage.json").read_bytes())
     for role in ("planner", "response", "client"):
@@ -365,7 +369,7 @@ WRONG = {
     "bad syntax": ("ownmethods:X", "def (:", "SyntaxError"),
     "no class": ("ownmethods:X", "X = 3", "is no class or function but 'int'"),
     "no module made": ("ownmethods:X", "def X(p, f): return 3", "is no dspy.Module but 'int'"),
-    "no arguments": ("ownmethods:X", "def X(): pass", "cannot be called with (prompts, fidelity)"),
+    "no arguments": ("ownmethods:X", "def X(): pass", "cannot be called with (prompts, profile)"),
     "no forward": (
         "ownmethods:X",
         "import dspy\nclass X(dspy.Module):\n def __init__(self, p, f): super().__init__()",

@@ -21,7 +21,7 @@ from magnet.stages.adopt import adopt
 from magnet.study.prepare import assign
 from magnet.training.plan import SIZES, Clients, Plan
 from magnet.training.recipe import load_recipe
-from magnet.training.tokens import Row, Rows
+from magnet.training.tokens import TokenRow, TokenRows
 from programs import METHODS, PAPER
 from prompts_frozen import load_prompts
 from prompts_frozen.authors import import_prompts
@@ -78,11 +78,11 @@ def test_a_whole_session_gives_twenty_pairs(played: Path) -> None:
     assert found.skipped == {}
     sessions = {session.id: session for session in read_sessions(played)}
     for pair in found.pairs:
-        history, x = sessions[pair.session].history, 2 * pair.turn
+        history, x = sessions[pair.session].history, 2 * pair.exchange
         assert pair.method == "magnet"
         assert pair.history == tuple(history[:x])
         assert history[x] == Message(role="counselor", message=pair.reply)
-    assert {p.turn for p in found.pairs} == set(range(1, 21))
+    assert {p.exchange for p in found.pairs} == set(range(1, 21))
 
 
 def test_the_split_is_by_client_in_the_order_of_the_seeds(played: Path) -> None:
@@ -108,13 +108,13 @@ def test_the_paper_s_numbers_of_sessions_pairs_and_steps(
     assert sum(found.clients.values()) == 150
     in_order = list(dict.fromkeys(pair.session for split in SPLITS for pair in found.of(split)))
     assert in_order == [f"session_{number:04d}" for number in range(1, 451)]
-    turns = {split: Counter(pair.turn for pair in found.of(split)) for split in SPLITS}
+    exchanges = {split: Counter(pair.exchange for pair in found.of(split)) for split in SPLITS}
     for split, number in zip(SPLITS, sizes, strict=True):
-        assert turns[split] == {turn: number for turn in range(1, 21) if number}
+        assert exchanges[split] == {exchange: number for exchange in range(1, 21) if number}
     recipe = load_recipe("paper")
     assert recipe.validation is None  # NLL is measured on all of them
-    rows = Rows([Row([0], 0)] * len(found.of("train")))
-    plan = Plan(paper_sized, "magnet", "ours", recipe, "", found, rows, Rows(), {}, clients)
+    rows = TokenRows([TokenRow([0], 0)] * len(found.of("train")))
+    plan = Plan(paper_sized, "magnet", "ours", recipe, "", found, rows, TokenRows(), {}, clients)
     assert plan.steps == 3 * len(rows.rows) // 4
 
 
@@ -157,7 +157,7 @@ def test_lineage_says_where_a_pair_is_from(played: Path) -> None:
     assert other.lineage["models"] == {"response": "fake-model", "client": "fake-model"}
     assert pair.lineage["seeds_sha256"] == whole["seeds"]["sha256"]
     assert pair.lineage["seeds_license"] == "Apache-2.0 (this project)"
-    assert (pair.lineage["session"], pair.lineage["turn"]) == (pair.session, pair.turn)
+    assert (pair.lineage["session"], pair.lineage["turn"]) == (pair.session, pair.exchange)
     assert (pair.lineage["seed"], pair.lineage["client"]) == (
         pair.seed.seed_id,
         pair.seed.client_id,
@@ -265,7 +265,7 @@ def test_adopted_chats_without_a_client_serve_the_agent_that_sees_history_alone(
     source.write_text(json.dumps({"messages": chat}) + "\n", encoding="utf-8")
     adopt(source, tmp_path / "p", "psych8k")
     found = read_pairs(tmp_path / "p", "psych8k")
-    assert [(p.turn, p.reply) for p in found.pairs] == [(1, "Since when?"), (3, "I see.")]
+    assert [(p.exchange, p.reply) for p in found.pairs] == [(1, "Since when?"), (3, "I see.")]
     assert found.skipped == {"empty reply": 1}
     assert found.pairs[0].lineage["adopted"] == "line 1"
     assert found.pairs[0].lineage["models"] is None
@@ -282,10 +282,10 @@ def test_the_released_sessions_give_twenty_pairs_each(tmp_path: Path) -> None:
     assert found.clients == {"train": 12, "validation": 1, "test": 7}
     per_session: dict[str, list[int]] = {}
     for pair in found.pairs:
-        per_session.setdefault(pair.session, []).append(pair.turn)
-        assert len(pair.history) == 2 * pair.turn
+        per_session.setdefault(pair.session, []).append(pair.exchange)
+        assert len(pair.history) == 2 * pair.exchange
         assert pair.history[-1].role == "client"
-    assert all(turns == list(range(1, 21)) for turns in per_session.values())
+    assert all(exchanges == list(range(1, 21)) for exchanges in per_session.values())
 
 
 def sent(server: FakeServer, agent: str, pair: Pair, prompts: str = "ours") -> Any:

@@ -16,8 +16,8 @@ SETTING = {
     "prompts": "authors",
     "seeds": "authors",  # 150 clients in three attitudes
     "split": "all",
-    "exchanges": 20,  # 40 turns after greeting and opening
-    "fidelity": "paper",
+    "exchanges": 20,  # 40 exchanges after greeting and opening
+    "profile": "paper",
     "switches": {},
     "stages": ["generate", "judge", "report"],
     "scales": ["ctrs", "wai", "panas"],
@@ -57,8 +57,8 @@ def test_the_study_paper_prints_the_papers_setting(tmp_path):
     assert (judge.model, judge.temperature) == ("gpt-4o", 0.0)
     assert list(whole.judge_specs()) == ["judge"]
     assert whole.judge_repeats == 1
-    assert {name: getattr(whole.faithful, name) for name in SWITCHES} == SWITCHES
-    assert whole.faithful == PAPER
+    assert {name: getattr(whole.behaviour, name) for name in SWITCHES} == SWITCHES
+    assert whole.behaviour == PAPER
 
 
 def test_the_second_backbone_differs_in_nothing_else(tmp_path):
@@ -78,7 +78,7 @@ def test_the_tuned_study_plays_the_unseen_clients(tmp_path):
     paper, tuned = printed("paper", cwd=tmp_path), printed("paper-tuned", cwd=tmp_path)
     assert tuned["methods"] == ["tuned-psych8k", "tuned-cactus", "tuned-magnet"]
     assert tuned["split"] == "test"
-    for key in ("prompts", "seeds", "exchanges", "fidelity", "stages", "scales", "seed"):
+    for key in ("prompts", "seeds", "exchanges", "profile", "stages", "scales", "seed"):
         assert tuned[key] == paper[key], key
     assert tuned["lm"]["judge"] == paper["lm"]["judge"]
     assert tuned["lm"]["default"] == paper["lm"]["default"]

@@ -29,8 +29,8 @@ async def test_an_agent_can_be_replaced_by_a_module_of_ones_own(server: FakeServ
     counselor, client = programs_on(server)
     counselor.response = Brief()
     session = await role_play(counselor, client, seeds(1)[0], 1)
-    turn = session.turns[0]
-    assert turn.reply == f"In short: {turn.candidates['reflection']}"
+    exchange = session.exchanges[0]
+    assert exchange.reply == f"In short: {exchange.candidates['reflection']}"
     assert server.count == 8
     assert Session.from_json(session.to_json()) == session
 
@@ -49,7 +49,7 @@ async def test_an_agent_can_be_given_another_prompt(server: FakeServer) -> None:
 async def test_agents_without_an_lm_of_their_own_use_the_callers(server: FakeServer) -> None:
     with dspy.context(lm=connect(url=server.url)):
         session = await role_play(MagnetCounselor(), Client(), seeds(1)[0], 1)
-    assert (len(session.turns), server.count) == (1, 9)
+    assert (len(session.exchanges), server.count) == (1, 9)
 
 
 @pytest.mark.parametrize("role", ["planner", "reflection", "technique", "response"])
@@ -65,7 +65,7 @@ async def test_the_first_agent_to_give_up_stops_the_turn(serve: Serve, role: str
     session = Session(seed=seeds(1)[0])
     with pytest.raises(AgentError, match=f"{role}: malformed after 4 retries") as caught:
         await role_play(*programs_on(server), session.seed, 1, session=session)
-    assert (caught.value.role, session.turns, session.plan) == (role, [], None)
+    assert (caught.value.role, session.exchanges, session.plan) == (role, [], None)
 
 
 def doc(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A judge tuned to agree with people."""
+"""A judge optimized to agree with people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from magnet.core.errors import UsageError
 from magnet.study.spec import load_study
 from optimize.ratings import read_ratings
-from optimize.run import tune
+from optimize.run import optimize
 from tests import planted
 from tests.fake_server import FakeServer
 from tests.running import command, run
@@ -52,9 +52,9 @@ def test_a_judge_learns_to_rate_as_people_do(serve: Serve, tmp_path: Path, agent
     own = [f"lm.default.url='{server.url}'", f"optimize.agent='{agent}'"]
     own += ["optimize.split=[1,1,1]", "optimize.metric_calls=40"]
     study = load_study(str(sessions / "study.toml"), own)
-    result, _ = tune(study, sessions, people, tmp_path / "out", Console(quiet=True))
+    result, _ = optimize(study, sessions, people, tmp_path / "out", Console(quiet=True))
     means = {arm.name: arm.mean for arm in result.arms}
-    assert means == {"optimised": 1.0, "frozen": 0.5, "unoptimised": 0.5}
+    assert means == {"optimized": 1.0, "frozen": 0.5, "unoptimized": 0.5}
     artefact = json.loads((tmp_path / "out" / f"{agent}.json").read_bytes())
     assert [s["agent"] for s in artefact["states"]] == ["ctrs-focus"]
     assert "Rate as people do: 2" in artefact["states"][0]["instructions"]
@@ -67,7 +67,7 @@ def test_several_items_are_tuned_at_once(serve: Serve, tmp_path: Path) -> None:
     people.write_text(people.read_text() + more + "\n", encoding="utf-8")
     own = [f"lm.default.url='{server.url}'", "optimize.agent='judge'", "optimize.split=[1,1,1]"]
     study = load_study(str(sessions / "study.toml"), own)
-    result, _ = tune(study, sessions, people, tmp_path / "out", Console(quiet=True))
+    result, _ = optimize(study, sessions, people, tmp_path / "out", Console(quiet=True))
     assert sorted(result.best.state) == ["ctrs-focus", "wai-wai4"]
     assert max(arm.mean or 0 for arm in result.arms) == result.arms[0].mean
 

@@ -184,7 +184,7 @@ def test_a_technique_alone_is_no_plan() -> None:
 
 
 def test_an_opening_that_only_looks_like_an_announcement_stays() -> None:
-    said = "This is a turn I did not expect: my sister called."
+    said = "This is an exchange I did not expect: my sister called."
     assert clean_reply(said, "client") == said
 
 

@@ -1,4 +1,4 @@
-"""Fidelity ``released`` with the authors' prompts: every request as their scripts make it.
+"""Profile ``released`` with the authors' prompts: every request as their scripts make it.
 
 The reference below plays a session the way FIDELITY describes their scripts, one call after the
 other, with plain string formatting. Our run has to send the same requests, field for field.
@@ -80,7 +80,7 @@ class Reference:
         text = self.ask("agent_cbt", **case)
         return " ".join(text.split("Counseling")[1].split(":\n")[1:])
 
-    def case(self):
+    def client(self):
         return {k: self.cbt[k] for k in ("client_information", "reason_counseling")}
 
     def counselor(self, method, plan, history):
@@ -111,7 +111,7 @@ class Reference:
             name = "agent_dialogue_gen-no-cbt-no-tech"
         return self.clean(self.ask(name, **values, history=history))
 
-    def play(self, method, turns):
+    def play(self, method, exchanges):
         plan = self.plan() if method in ("magnet", "magnet-t", "cactus") else None
         lines = [
             f"Counselor: {self.cbt['init_history_counselor']}",
@@ -119,7 +119,7 @@ class Reference:
         ]
         client = self.entry["AI_client"]
         attitude = f"{client['attitude']}: {client['attitude_instruction']}"
-        for _ in range(turns):
+        for _ in range(exchanges):
             said = self.counselor(method, plan, "\n".join(lines)).replace("Counselor: ", "")
             lines.append(f"Counselor: {said}")
             answer = self.ask(
@@ -160,7 +160,7 @@ def test_every_request_equals_the_scripts(method, tmp_path, monkeypatch):
         arguments += [
             "--set",
             "stages=['generate']",
-            "--fidelity",
+            "--profile",
             "released",
             "--out",
             str(tmp_path / "run"),

@@ -132,8 +132,8 @@ def test_markup_from_models_stays_text(poisoned):
     assert not [tag for tag, _ in parsed.tags if tag == "img"]
     assert "alert" not in parsed.scripts["code"]
     shown = session_of(parsed, "session_0001")
-    turn = shown["turns"][0]
-    assert turn["reply"] == turn["client"] == shown["plan"]["text"] == EVIL
+    exchange = shown["turns"][0]
+    assert exchange["reply"] == exchange["client"] == shown["plan"]["text"] == EVIL
     assert EVIL in [row[5] for row in shown["scores"]]
     for path in poisoned.parent.rglob("*.md"):
         assert not re.search(r"(?<!\\)<(script|img)", path.read_text(encoding="utf-8")), path
@@ -207,11 +207,11 @@ def test_the_browser_opens_a_session_by_its_address(page, run):
     saved = orjson.loads((run / "sessions" / "session_0001.json").read_bytes())
     shown = dom(page, "session=session_0001")
     reader = shown.split('<section id="view-session"')[1].split("</section>")[0]
-    for turn in saved["turns"]:
-        assert turn["reply"] in reader
-        assert turn["client_reply"] in reader
-        assert all(text in reader for text in turn["candidates"].values())
-        assert all(f'<span class="chip">{t}</span>' in reader for t in turn["techniques"])
+    for exchange in saved["turns"]:
+        assert exchange["reply"] in reader
+        assert exchange["client_reply"] in reader
+        assert all(text in reader for text in exchange["candidates"].values())
+        assert all(f'<span class="chip">{t}</span>' in reader for t in exchange["techniques"])
     assert "Made up for strategy." in reader
     assert saved["cbt_plan"] in reader
     assert "There is no session nowhere" in dom(page, "session=nowhere")
@@ -223,10 +223,10 @@ def test_the_browser_sets_two_methods_side_by_side(page, run):
     reader = shown.split('<section id="view-session"')[1].split("</section>")[0]
     for number in (1, 2):
         saved = orjson.loads((run / "sessions" / f"session_{number:04d}.json").read_bytes())
-        assert all(turn["reply"] in reader for turn in saved["turns"])
+        assert all(exchange["reply"] in reader for exchange in saved["turns"])
     assert 'class="columns two"' in reader
-    assert "MAGneT, Turn 1" in reader
-    assert "Psych8k, Turn 1" in reader
+    assert "MAGneT, Exchange 1" in reader
+    assert "Psych8k, Exchange 1" in reader
 
 
 @needs_chromium

@@ -13,7 +13,7 @@ from tests.running import question, reproduce, session_files, under_way
 
 Serve = Callable[..., FakeServer]
 KILLS, WORKERS = 20, 4
-CALLS_A_TURN = 9  # the first turn's, which has the planner's
+CALLS_A_TURN = 9  # the first exchange's, which has the planner's
 
 
 @pytest.mark.slow
@@ -51,7 +51,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
         said, complaint = process.communicate(timeout=60)
         assert process.returncode == 130, complaint
     # the message may be wrapped: the path is long
-    assert "Interrupted. Finished turns are in" in said
+    assert "Interrupted. Finished exchanges are in" in said
     assert "the same command goes on" in " ".join(said.split())
     assert (complaint, "Traceback" in said) == ("", False)
     assert list((out / "journal").iterdir())

@@ -69,7 +69,7 @@ def test_a_second_process_is_refused_while_the_first_is_under_way(
 async def test_half_written_files_never_count(
     played: tuple[Path, Session], run_dir: RunDirectory
 ) -> None:
-    part = run_dir.sessions / ".session_0001.json.part"
+    part = run_dir.sessions / ".session_0001.json.tmp"
     part.write_text('{"id": "session_0001", ')
     assert run_dir.finished() == set()
     assert list(read_sessions(run_dir.path)) == []

@@ -13,7 +13,7 @@ from magnet.core.seeds import load_seeds
 from tests.running import ROOT
 
 AUTHORS = ROOT.parent / "shared/upstream/arxiv2025-MAGneT/dataset/data.json"
-SHIPPED = ROOT / "magnet/data/seeds.json"
+SHIPPED = ROOT / "magnet/core/seeds.json"
 
 
 @pytest.fixture

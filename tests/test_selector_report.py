@@ -14,7 +14,7 @@ from eval.report.page import write_report
 from tests import independent, planted
 from tests.fake_server import FakeServer
 from tests.running import command, run, toml
-from tests.test_optimize import planted_or_played, tuned
+from tests.test_optimize import optimized, planted_or_played
 
 
 @pytest.mark.slow
@@ -22,7 +22,7 @@ def test_whole_sessions_of_an_optimized_selector_are_paired_with_the_frozen_ones
     serve: Callable[..., FakeServer], tmp_path: Path
 ) -> None:
     server = serve(reply=planted_or_played, record=False)
-    result = tuned(server, tmp_path, optimizer="gepa")
+    result = optimized(server, tmp_path, optimizer="gepa")
     assert result.verdict.kind == "gain"
     (tmp_path / "seeds.json").write_text(json.dumps([s.entry for s in planted.people(9)]))
     settings = {

@@ -45,9 +45,9 @@ async def test_a_session_has_two_messages_and_two_an_exchange(
     assert [m.role for m in session.history] == ["counselor", "client"] * (1 + exchanges)
     assert [m.message for m in session.history[:2]] == [seed.greeting, seed.opening]
     assert server.count == 1 + 8 * exchanges
-    for turn in session.turns:
-        assert len(turn.candidates) == 5
-        assert 1 <= len(turn.techniques) == len(set(turn.techniques)) <= 5
+    for exchange in session.exchanges:
+        assert len(exchange.candidates) == 5
+        assert 1 <= len(exchange.techniques) == len(set(exchange.techniques)) <= 5
 
 
 async def test_one_plan_is_made_and_passed_on_to_every_choice(server: FakeServer) -> None:
@@ -65,11 +65,11 @@ async def test_drafts_and_techniques_reach_the_reply_and_the_reply_the_client(
 ) -> None:
     session = await play(server, 2)
     merged, heard = of_role(server, "Draft by reflection"), of_role(server, "Who you are")
-    for number, turn in enumerate(session.turns):
-        assert all(draft in merged[number] for draft in turn.candidates.values())
-        assert ", ".join(turn.techniques) in merged[number]
-        assert f"Counselor: {turn.reply}" in heard[number]
-    assert f"Client: {session.turns[0].client_reply}" in heard[1]
+    for number, exchange in enumerate(session.exchanges):
+        assert all(draft in merged[number] for draft in exchange.candidates.values())
+        assert ", ".join(exchange.techniques) in merged[number]
+        assert f"Counselor: {exchange.reply}" in heard[number]
+    assert f"Client: {session.exchanges[0].client_reply}" in heard[1]
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ async def test_the_client_may_leave_early(serve: Serve, mark: str, last: str | N
         return mark if len(asked) == 2 and "Who you are" in prompt else None
 
     session = await play(serve(reply=reply), 5)
-    assert (len(session.turns), session.end) == (2, "client")
-    assert session.turns[-1].ended
+    assert (len(session.exchanges), session.end) == (2, "client")
+    assert session.exchanges[-1].ended
     final = session.history[-1]
-    expected = ("client", last) if last else ("counselor", session.turns[-1].reply)
+    expected = ("client", last) if last else ("counselor", session.exchanges[-1].reply)
     assert (final.role, final.message) == expected
     assert session.to_json()["end"] == "client"
 
@@ -110,7 +110,7 @@ async def test_the_same_seed_gives_the_same_session_and_another_seed_another(
 ) -> None:
     first, second, third = [await play(server, random_seed=n) for n in (1, 1, 2)]
     assert first.to_json() == second.to_json()
-    assert all(a.reply != b.reply for a, b in zip(first.turns, third.turns, strict=True))
+    assert all(a.reply != b.reply for a, b in zip(first.exchanges, third.exchanges, strict=True))
 
 
 async def test_without_a_seed_the_server_samples_freely(server: FakeServer) -> None:
@@ -145,12 +145,12 @@ async def test_an_agent_that_gives_up_leaves_the_finished_turns(serve: Serve) ->
     session, seen = Session(seed=seeds(1)[0]), []
 
     async def keep(session: Session) -> None:
-        seen.append(len(session.turns))
+        seen.append(len(session.exchanges))
 
     server = serve(faults=lambda n: "400" if n == 2 * 8 + 4 else None)
     with pytest.raises(AgentError, match="invalid_request"):
-        await play(server, 3, session=session, on_turn=keep)
-    assert (len(session.turns), seen) == (2, [1, 2])
+        await play(server, 3, session=session, on_exchange=keep)
+    assert (len(session.exchanges), seen) == (2, [1, 2])
 
 
 def test_programs_can_be_called_without_async_from_any_thread(server: FakeServer) -> None:
@@ -169,7 +169,7 @@ def test_programs_can_be_called_without_async_from_any_thread(server: FakeServer
     thread.join(30)
     assert len(said) == 2
     session = asyncio.run(play(server, 1))
-    assert said[0] == session.turns[0].reply
+    assert said[0] == session.exchanges[0].reply
 
 
 def test_a_seed_depends_on_its_place_alone_and_stays_the_same_for_ever() -> None:

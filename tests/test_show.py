@@ -13,7 +13,7 @@ from tests.running import magnet, reproduce, session_files
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three sessions, one of them stopped in its second turn."""
+    """A run of three sessions, one of them stopped in its second exchange."""
     out = tmp_path_factory.mktemp("show") / "run"
     long = "This model's maximum context length is 8192 tokens"
     with serving(FakeServer(faults=lambda n: "400" if n == 12 else None, complaint=long)) as server:
@@ -44,15 +44,15 @@ def test_a_session_is_shown_whole(finished: Path, session: dict[str, Any], name:
         assert line in shown
     for message in session["history"]:
         assert f"{message['role'].capitalize()}: {message['message']}" in shown
-    for turn in session["turns"]:
-        assert ", ".join(turn["techniques"]) in shown
-        for role, draft in turn["candidates"].items():
-            mark = "*" if SPECIALISTS[role] in turn["techniques"] else " "
+    for exchange in session["turns"]:
+        assert ", ".join(exchange["techniques"]) in shown
+        for role, draft in exchange["candidates"].items():
+            mark = "*" if SPECIALISTS[role] in exchange["techniques"] else " "
             assert f"{mark} {role}: {draft}" in shown
 
 
 def test_one_turn_is_shown_alone(finished: Path, session: dict[str, Any]) -> None:
-    shown = magnet("show", finished, 2, "--turn", 2).stdout
+    shown = magnet("show", finished, 2, "--exchange", 2).stdout
     first, second = session["turns"]
     assert second["reply"] in shown
     assert second["client_reply"] in shown
@@ -66,8 +66,8 @@ def test_one_turn_is_shown_alone(finished: Path, session: dict[str, Any]) -> Non
         (["99"], "no finished session '99'"),
         (["1"], "no finished session '1'"),
         (["session_0099"], "Finished: session_0002 to session_0003"),
-        (["2", "--turn", "3"], "has turns 1 to 2, not 3"),
-        (["2", "--turn", "0"], "has turns 1 to 2, not 0"),
+        (["2", "--exchange", "3"], "has exchanges 1 to 2, not 3"),
+        (["2", "--exchange", "0"], "has exchanges 1 to 2, not 0"),
     ],
 )
 def test_what_is_not_there_is_refused(finished: Path, args: list[str], message: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from magnet.study.prepare import assign, prepare
-from programs import METHODS, PAPER, RELEASED, Client, Fidelity, MagnetCounselor
+from programs import METHODS, PAPER, RELEASED, Client, MagnetCounselor, Profile
 from tests.running import agent_on, programs_on, reproduce, seeds, session_files
 
 AGENTS_OF = {
@@ -20,16 +20,16 @@ AGENTS_OF = {
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("fidelity", [PAPER, RELEASED])
-def test_each_system_has_its_agents_and_no_more(method, fidelity):
-    assert len(METHODS[method]("ours", fidelity).predictors()) == AGENTS_OF[method]
+@pytest.mark.parametrize("profile", [PAPER, RELEASED])
+def test_each_system_has_its_agents_and_no_more(method, profile):
+    assert len(METHODS[method]("ours", profile).predictors()) == AGENTS_OF[method]
 
 
-def prompts_of(method, fidelity, server):
-    """The prompts one turn of a method sends, by agent, as one text each."""
+def prompts_of(method, profile, server):
+    """The prompts one exchange of a method sends, by agent, as one text each."""
     from magnet.core.session import Session
 
-    counselor = METHODS[method]("ours", fidelity)
+    counselor = METHODS[method]("ours", profile)
     lm = agent_on(server, "client").lm
     for agent in counselor.predictors():
         agent.lm = lm
@@ -47,7 +47,7 @@ PAST = "Past History"  # a heading that the intake form alone has
     [({}, 0), ({"specialists_see_reason": True}, 5), ({"planner_sees": "demographics"}, 1)],
 )
 def test_a_switch_changes_what_it_names_alone(switches, seen, server):
-    prompts = prompts_of("magnet", Fidelity(**switches), server)
+    prompts = prompts_of("magnet", Profile(**switches), server)
     assert sum(f"\n{REASON}\n" in p and PAST not in p for p in prompts) == seen
     planner_sees_form = switches.get("planner_sees", "form") == "form"
     assert sum(PAST in p for p in prompts) == planner_sees_form
@@ -57,18 +57,18 @@ def test_a_switch_changes_what_it_names_alone(switches, seen, server):
 @pytest.mark.parametrize("method", ["magnet-t", "magnet-c-t"])
 @pytest.mark.parametrize("shown", [True, False])
 def test_ablations_see_the_session_when_told_to(method, shown, server):
-    prompts = prompts_of(method, Fidelity(ablations_see_history=shown), server)
+    prompts = prompts_of(method, Profile(ablations_see_history=shown), server)
     [response] = [p for p in prompts if "Draft by reflection" in p]
     assert (seeds(1)[0].opening in response) is shown
     assert ("The plan for this session" in response) is (method == "magnet-t")
 
 
-@pytest.mark.parametrize("fidelity", [PAPER, RELEASED])
-def test_both_fidelities_show_the_ablations_the_session(fidelity):
-    assert fidelity.ablations_see_history
+@pytest.mark.parametrize("profile", [PAPER, RELEASED])
+def test_both_fidelities_show_the_ablations_the_session(profile):
+    assert profile.ablations_see_history
     for method in ("magnet-t", "magnet-c-t"):
-        assert "history" in METHODS[method]("ours", fidelity).response.frozen.prompt.placeholders
-    response = METHODS["magnet"]("ours", fidelity).response
+        assert "history" in METHODS[method]("ours", profile).response.frozen.prompt.placeholders
+    response = METHODS["magnet"]("ours", profile).response
     assert "history" not in response.frozen.prompt.placeholders
 
 
@@ -78,7 +78,7 @@ def test_both_fidelities_show_the_ablations_the_session(fidelity):
         (["methods=['magnet', 'cactus']"], False),  # as the runs of before
         (["methods=['magnet', 'magnet-t']"], True),
         (["switches.ablations_see_history=true"], True),
-        (["fidelity='released'"], True),
+        (["profile='released'"], True),
     ],
 )
 def test_a_run_without_ablations_keeps_its_identity(settings, shown):
@@ -125,4 +125,4 @@ def test_every_method_plays_the_same_seeds_from_one_command(server, out):
 def test_the_client_is_the_same_for_all(server):
     client = Client("ours", PAPER)
     assign(client, {"client": agent_on(server, "client").lm})
-    assert MagnetCounselor().fidelity == client.fidelity
+    assert MagnetCounselor().profile == client.profile

@@ -146,11 +146,11 @@ def test_a_template_that_writes_the_date_is_refused(tokenizer):
     dated.chat_template = "{{ strftime_now('%d') }}" + dated.chat_template
     with pytest.raises(UsageError, match=r"the day's date(.|\n)*llama3"):
         Renderer(dated, None)
-    with pytest.raises(UsageError, match="no token for the end of a turn"):
+    with pytest.raises(UsageError, match="no token for the end of an exchange"):
         Renderer(tokenizer, "llama3")
 
 
-# Rows.
+# TokenRows.
 
 
 @needs_sessions
@@ -217,7 +217,7 @@ def collated(trainer):
 
 def test_padding_counts_in_the_loss_where_the_recipe_says_so(tokenizer, tmp_path):
     end = tokenizer.convert_tokens_to_ids("<|endoftext|>")
-    assert end != tokenizer.eos_token_id  # which ends a turn
+    assert end != tokenizer.eos_token_id  # which ends an exchange
     assert collated(tiny(tmp_path, tokenizer, TWO, *SHORT, "loss='padded'")) == [
         {
             "input_ids": [5, 6, 7, 8, 9, end, end, end],

@@ -144,7 +144,7 @@ def main() -> None:
             assert len(sessions) == len(methods) * count, name
             for session in sessions:
                 assert len(session["history"]) == 6, (name, session["id"])
-                calls = [call for turn in session["turns"] for call in turn["calls"]]
+                calls = [call for exchange in session["turns"] for call in exchange["calls"]]
                 models = {call["role"]: call["model"] for call in calls}
                 wanted = "tuned" if name == "tuned" else "smollm2"
                 counselor = "tuned-magnet" if name == "tuned" else "response"

@@ -55,7 +55,9 @@ class Defects:
         self.replies += len(words["counselor"])
         self.reply_repeats += _repeats(words["counselor"])
         self.reply_labels += sum(map(_empty, words["counselor"]))
-        for call in (call for turn in session.turns for call in turn.calls if call.finish):
+        for call in (
+            call for exchange in session.exchanges for call in exchange.calls if call.finish
+        ):
             self.answers[call.role] += 1
             self.cut[call.role] += call.finish == "length"
 

@@ -50,23 +50,25 @@ def bars(title: str, rows: Rows) -> str:
 
 
 def heat(title: str, rows: Sequence[tuple[str, Sequence[float | None]]]) -> str:
-    """Shares from 0 to 1 as cells, one column a turn."""
+    """Shares from 0 to 1 as cells, one column an exchange."""
     columns = max((len(shares) for _, shares in rows), default=0) or 1
     width = min((_WIDTH - _LEFT - 8) / columns, 40)
     body = []
     for number, (label, shares) in enumerate(rows):
         y = _TOP + number * _ROW
         body.append(_text(_LEFT - 6, y + 17, label, "end"))
-        for turn, share in enumerate(shares):
+        for exchange, share in enumerate(shares):
             said = "not reached" if share is None else f"{100 * share:.0f}%"
             body.append(
-                f'<rect class="cell" x="{_LEFT + turn * width:.1f}" y="{y + 1}" '
+                f'<rect class="cell" x="{_LEFT + exchange * width:.1f}" y="{y + 1}" '
                 f'width="{width - 1:.1f}" height="{_ROW - 2}" fill-opacity="{share or 0:.2f}">'
-                f"<title>{html.escape(f'{label}, turn {turn + 1}: {said}')}</title></rect>"
+                f"<title>{html.escape(f'{label}, exchange {exchange + 1}: {said}')}</title></rect>"
             )
     bottom = _TOP + len(rows) * _ROW
-    for turn in sorted({1, *range(5, columns + 1, 5)} if columns > 8 else range(1, columns + 1)):
-        body.append(_text(_LEFT + (turn - 0.5) * width, bottom + 15, str(turn), "middle"))
+    for exchange in sorted(
+        {1, *range(5, columns + 1, 5)} if columns > 8 else range(1, columns + 1)
+    ):
+        body.append(_text(_LEFT + (exchange - 0.5) * width, bottom + 15, str(exchange), "middle"))
     return _svg(title, bottom + 22, body)
 
 

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from eval.diversity import Fidelity
+from eval.diversity import ProfileName
 from eval.report.claims import Claim, claims
-from eval.report.conditions import Part
+from eval.report.conditions import Target
 from eval.report.evaluation import Evaluation
 from eval.report.files import Piece
 from eval.report.layouts import FINE_TUNED
 from eval.report.lexicon import Lexicon
 from eval.report.summaries import cards_grid, claims_grid, diversity_grid
 
-_TEXTS: Mapping[Fidelity, tuple[str, str]] = {
+_TEXTS: Mapping[ProfileName, tuple[str, str]] = {
     "released": (
         "table02-diversity",
         "Table 2. Diversity, text as the authors' notebook cleans it",
@@ -61,10 +61,11 @@ def _diversity(evaluation: Evaluation, lexicon: Lexicon) -> Iterator[Piece]:
 
 def _claims(evaluation: Evaluation, judge: str, several: bool, lexicon: Lexicon) -> Piece:
     found = claims(evaluation, judge, lexicon)
-    parts: list[Part] = list(dict.fromkeys(claim.part for claim in found))
+    targets: list[Target] = list(dict.fromkeys(claim.target for claim in found))
     if not set(FINE_TUNED) & set(evaluation.methods):
-        parts = [part for part in parts if part != "tuned"]
-    differences = {part: evaluation.conditions.differences(judge, part) for part in parts}
+        targets = [target for target in targets if target != "fine-tuned"]
+    conditions = evaluation.conditions
+    differences = {target: conditions.differences(judge, target) for target in targets}
     demonstration = evaluation.conditions.demonstration(judge)
     grid = claims_grid(found, differences, demonstration, _where(evaluation, judge))
     name = _name("claims", evaluation, judge if several else "")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from eval.report import methods
-from eval.report.conditions import Part
+from eval.report.conditions import Target
 from eval.report.evaluation import Evaluation
 from eval.report.layouts import Measure, item_measures, shift_measures, subscale_measures
 from eval.report.lexicon import FIGURES, Lexicon
@@ -32,13 +32,13 @@ class Claim:
     Attributes:
         text: in our words.
         source: where the paper has it.
-        part: which of the paper's results it is about.
+        target: which of the paper's results it is about.
         findings: its parts.
     """
 
     text: str
     source: str
-    part: Part
+    target: Target
     findings: tuple[Finding, ...]
 
     @property
@@ -64,14 +64,14 @@ def claims(evaluation: Evaluation, judge: str, lexicon: Lexicon | None = None) -
     if not qwen:
         listed = (*_sessions(), *_tuned(), *_ablations(), *_elsewhere())
     if evaluation.name and methods.TUNED not in evaluation.own:  # told by the label that has them
-        listed = (one for one in listed if one[0] != "tuned")
+        listed = (one for one in listed if one[0] != "fine-tuned")
     return [
-        Claim(text, source, part, tuple(test(data) for test in tests))
-        for part, source, text, tests in listed
+        Claim(text, source, target, tuple(test(data) for test in tests))
+        for target, source, text, tests in listed
     ]
 
 
-_Listed = tuple[Part, str, str, Sequence[Test]]
+_Listed = tuple[Target, str, str, Sequence[Test]]
 
 _GENERAL, _CBT = subscale_measures()["ctrs"]
 _GOAL, _TASK, _BOND = subscale_measures()["wai"]
@@ -118,11 +118,11 @@ def _tuned() -> Iterator[_Listed]:
         ("README", 6.3, _GENERAL.label, (_GENERAL,)),
         ("README", 7.3, _CBT.label, (_CBT,)),
     ):
-        yield "tuned", source, text, [number(what, measures, *us, paper)]
+        yield "fine-tuned", source, text, [number(what, measures, *us, paper)]
     text = "Fine-tuned on MAGneT is ahead on all skills and on the alliance"
-    yield "tuned", "table 4", text, _above([*_ITEMS, _GOAL, _TASK, _BOND], *us)
+    yield "fine-tuned", "table 4", text, _above([*_ITEMS, _GOAL, _TASK, _BOND], *us)
     text = "Fine-tuned on MAGneT shifts affect as MAGneT's sessions do"
-    yield "tuned", "table 4", text, _affect(*us)
+    yield "fine-tuned", "table 4", text, _affect(*us)
 
 
 def _ablations() -> Iterator[_Listed]:
@@ -172,4 +172,4 @@ def _elsewhere() -> Iterator[_Listed]:
             ("ROSCOE", "about equal but for self-consistency"),
         )
     ]
-    yield "tuned", "tables 6 and 7", "CounselingBench by the fine-tuned models", bench
+    yield "fine-tuned", "tables 6 and 7", "CounselingBench by the fine-tuned models", bench

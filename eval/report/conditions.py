@@ -15,7 +15,7 @@ from magnet.lm.embedded import MODEL as EMBEDDED
 from programs.profile import PAPER
 
 #: What is compared with the paper: its sessions, its fine-tuned counselors, its second backbone.
-Part = Literal["sessions", "tuned", "qwen"]
+Target = Literal["sessions", "fine-tuned", "qwen"]
 
 _DATE = r"(-\d{4}-\d\d-\d\d)?"
 _LLAMA = re.compile(r"(meta-)?llama-?3-8b-instruct(-hf)?", re.IGNORECASE)
@@ -24,7 +24,7 @@ _TECHNIQUE = re.compile(rf"gpt-4o-mini{_DATE}", re.IGNORECASE)
 _JUDGE = re.compile(rf"gpt-4o{_DATE}", re.IGNORECASE)
 _BACKBONES = {
     "sessions": (_LLAMA, "Llama-3-8B-Instruct"),
-    "tuned": (_LLAMA, "Llama-3-8B-Instruct"),
+    "fine-tuned": (_LLAMA, "Llama-3-8B-Instruct"),
     "qwen": (_QWEN, "Qwen2.5-7B-Instruct"),
 }
 _TEMPERATURE, _EXCHANGES, _SEEDS, _CLIENTS = 0.7, 20, 450, 150
@@ -42,12 +42,12 @@ class Conditions:
     provenances: Sequence[dict[str, Any]]
     judges: Mapping[str, JudgeFacts]
 
-    def models(self, tuned: bool | None = None) -> dict[str, list[str]]:
-        """Models by role, judges left out; ``tuned`` asks for tuned counselors alone, or none."""
+    def models(self, fine_tuned: bool | None = None) -> dict[str, list[str]]:
+        """Models by role without judges; ``fine_tuned``: fine-tuned counselors alone, or none."""
         found: dict[str, list[str]] = {}
         for provenance in self.provenances:
             for role, spec in provenance.get("models", {}).items():
-                wanted = tuned is None or role.startswith("tuned-") == tuned
+                wanted = fine_tuned is None or role.startswith("tuned-") == fine_tuned
                 if role != "judge" and wanted:
                     found.setdefault(role, []).append(_name(spec))
         return {role: list(dict.fromkeys(names)) for role, names in found.items()}
@@ -55,7 +55,7 @@ class Conditions:
     @property
     def backbone(self) -> Literal["llama", "qwen", "other"]:
         """Which of the paper's two backbones played every role but the technique selector's."""
-        models = self.models(tuned=False)
+        models = self.models(fine_tuned=False)
         names = [name for role in models if role != "technique" for name in models[role]]
         if names and all(_LLAMA.fullmatch(_last(name)) for name in names):
             return "llama"
@@ -73,23 +73,23 @@ class Conditions:
         """Whether the judge is the embedded LM, whose scores mean nothing."""
         return judge in self.judges and self.judges[judge].demonstration
 
-    def differences(self, judge: str, part: Part = "sessions") -> list[str]:
+    def differences(self, judge: str, target: Target = "sessions") -> list[str]:
         """How these conditions differ from the paper's; empty where they are the same.
 
         Args:
             judge: a judge's label.
-            part: which of the paper's results they are compared with.
+            target: which of the paper's results they are compared with.
         """
-        runs = [p for p in self.provenances if _concerns(p, part)]
+        runs = [p for p in self.provenances if _concerns(p, target)]
         if not runs:
             return ["no run holds such sessions"]
-        found = [*Conditions(runs, self.judges)._played(part), *self._judged(judge)]
+        found = [*Conditions(runs, self.judges)._played(target), *self._judged(judge)]
         for provenance in runs:
-            found += _settings(provenance, part)
+            found += _settings(provenance, target)
         return list(dict.fromkeys(found))
 
-    def _played(self, part: Part) -> Iterator[str]:
-        models, backbone = self.models(tuned=False), _BACKBONES[part]
+    def _played(self, target: Target) -> Iterator[str]:
+        models, backbone = self.models(fine_tuned=False), _BACKBONES[target]
         if not models:
             yield f"played by an unknown model, not {backbone[1]}"
         others: dict[tuple[str, str], list[str]] = {}
@@ -100,8 +100,8 @@ class Conditions:
                     others.setdefault((name, wanted), []).append(role)
         for (name, wanted), roles in others.items():
             yield f"{', '.join(roles)} played by {name}, not {wanted}"
-        if part == "tuned":
-            for name in sorted({n for ns in self.models(tuned=True).values() for n in ns}):
+        if target == "fine-tuned":
+            for name in sorted({n for ns in self.models(fine_tuned=True).values() for n in ns}):
                 if not re.search(r"llama-?3-8b-instruct", name, re.IGNORECASE):
                     yield f"{name} is not known to be fine-tuned from {backbone[1]}"
 
@@ -134,41 +134,41 @@ class Conditions:
         return rows
 
 
-def _concerns(provenance: Mapping[str, Any], part: Part) -> bool:
-    """Whether a run holds sessions of a part: fine-tuned counselors, or the other systems."""
+def _concerns(provenance: Mapping[str, Any], target: Target) -> bool:
+    """Whether a run holds sessions of a kind: fine-tuned counselors, or the other systems."""
     methods = (provenance.get("study") or {}).get("methods") or []
     tuned = [method.startswith("tuned-") for method in methods]
-    return not tuned or (any(tuned) if part == "tuned" else not all(tuned))
+    return not tuned or (any(tuned) if target == "fine-tuned" else not all(tuned))
 
 
-def _settings(provenance: Mapping[str, Any], part: Part) -> Iterator[str]:
+def _settings(provenance: Mapping[str, Any], target: Target) -> Iterator[str]:
     """How a run's study differs from the paper's."""
     study, seeds = provenance.get("study") or {}, provenance.get("seeds") or {}
     prompts = (provenance.get("prompts") or {}).get("set")
     if prompts != "authors":
         yield f"{_prompts(prompts)}, not the authors'"
-    if (profile := study.get("fidelity")) != "paper":
-        yield f"fidelity {profile or 'unknown'}, not paper"
+    if (profile := study.get("profile")) != "paper":
+        yield f"profile {profile or 'unknown'}, not paper"
     for name, value in sorted((study.get("switches") or {}).items()):
         if value != getattr(PAPER, name, None):
             yield f"switch {name} is {value}"
-    yield from _seeds(study, seeds, part)
+    yield from _seeds(study, seeds, target)
     if (exchanges := study.get("exchanges")) != _EXCHANGES:
         yield f"{exchanges or 'an unknown number of'} exchanges, not {_EXCHANGES}"
     for role, spec in sorted((provenance.get("models") or {}).items()):
         if (heat := spec.get("temperature", _TEMPERATURE)) != _TEMPERATURE:
             yield f"{role} at temperature {heat:g}, not {_TEMPERATURE:g}"
-    for artefact in provenance.get("tuned") or []:
+    for artefact in provenance.get("optimized") or []:
         yield f"optimized: {', '.join(artefact['agents'])}"
     if left_out := study.get("leave_out"):
         yield f"left out: {', '.join(left_out)}"
 
 
-def _seeds(study: Mapping[str, Any], seeds: Mapping[str, Any], part: Part) -> Iterator[str]:
+def _seeds(study: Mapping[str, Any], seeds: Mapping[str, Any], target: Target) -> Iterator[str]:
     if not str(seeds.get("sha256") or "").startswith(AUTHORS_SHA256):
         yield f"seeds {seeds.get('source') or 'unknown'}, not the authors'"
         return
-    split, wanted = study.get("split", "all"), "test" if part == "tuned" else "all"
+    split, wanted = study.get("split", "all"), "test" if target == "fine-tuned" else "all"
     if split != wanted:
         yield f"clients: {split}, not {wanted}"
     if (played := study.get("sessions")) and played < seeds.get("entries", _SEEDS):
@@ -180,7 +180,7 @@ _FACTS = {
     "Seeds": ("seeds", "source"),
     "Seeds' licence": ("seeds", "license"),
     "Prompts": ("prompts", "set"),
-    "Fidelity": ("study", "fidelity"),
+    "Profile": ("study", "profile"),
     "Exchanges": ("study", "exchanges"),
     "Run seed": ("study", "seed"),
     "Commit": ("commit",),

@@ -16,7 +16,7 @@ from eval.reliability import Agreement, ReportCard, agreements, report_cards
 from eval.report.conditions import Conditions
 from eval.report.judges import JudgeFacts, facts_of, labels
 from eval.report.methods import arm, ordered
-from eval.report.sessions import Case, case_of
+from eval.report.sessions import SessionFacts, facts_of_session
 from eval.scores import Score, load_scores
 from magnet.core.errors import UsageError
 from magnet.core.journal import RunDirectory, read_provenance, read_sessions
@@ -25,7 +25,7 @@ from magnet.lm import Meter
 from magnet.lm.usage import Usage
 
 #: Called with each session while it is in memory, with its scores and those of its client before.
-Visit = Callable[[Case, Session, Sequence[Score]], None]
+Visit = Callable[[SessionFacts, Session, Sequence[Score]], None]
 #: By judge's label, scale and measure: value by session.
 Values = dict[tuple[str, str, str], dict[str, float | None]]
 
@@ -47,7 +47,7 @@ class Evaluation:
     """
 
     name: str
-    cases: list[Case]
+    cases: list[SessionFacts]
     planned: int
     conditions: Conditions
     values: Values = field(default_factory=dict)
@@ -92,7 +92,7 @@ class _Run:
     label: str
     folder: str
     provenance: dict[str, Any]
-    cases: list[Case]
+    cases: list[SessionFacts]
     scores: list[tuple[JudgeFacts, Score]]
     usage: dict[str, Any]
 
@@ -222,13 +222,13 @@ def _borrowed(own: Sequence[_Run], by_label: Mapping[str, Sequence[_Run]]) -> li
 
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two runs agree in models, prompts, fidelity and exchanges, as far as both say."""
+    """Whether two runs agree in models, prompts, profile and exchanges, as far as both say."""
     models = one.get("models") or {}, other.get("models") or {}
     shared = [role for role in models[0] if role in models[1] and role != "judge"]
     study = one.get("study") or {}, other.get("study") or {}
     sets = one.get("prompts") or {}, other.get("prompts") or {}
     pairs = [(models[0][role].get("model"), models[1][role].get("model")) for role in shared]
-    pairs += [(study[0].get(k), study[1].get(k)) for k in ("fidelity", "switches", "exchanges")]
+    pairs += [(study[0].get(k), study[1].get(k)) for k in ("profile", "switches", "exchanges")]
     pairs.append((sets[0].get("set"), sets[1].get("set")))
     return all(a == b for a, b in pairs if a is not None and b is not None)
 
@@ -254,7 +254,7 @@ def _read(
             by_dialogue.setdefault(score.dialogue, []).append(score)
     cases = []
     for session in read_sessions(path):
-        case = case_of(session, prefix + session.id, label)
+        case = facts_of_session(session, prefix + session.id, label)
         cases.append(case)
         if visit is not None:
             given = by_dialogue.get(case.key, []) + before.get(case.client_id, [])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from eval.diversity import Distinct, Fidelity, Figures, plain_text
+from eval.diversity import Distinct, Figures, ProfileName, plain_text
 from eval.report.evaluation import Evaluation
 from eval.statistics import Interval, finite
 from eval.tokens import Ids, Tokenizer
@@ -46,14 +46,14 @@ class Lexicon:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self._said: dict[str, list[str]] = {}
-        self._ids: dict[Fidelity, dict[str, Ids]] = {}
-        self._counted: dict[tuple[Fidelity, tuple[str, ...]], Distinct] = {}
+        self._ids: dict[ProfileName, dict[str, Ids]] = {}
+        self._counted: dict[tuple[ProfileName, tuple[str, ...]], Distinct] = {}
 
     def add(self, key: str, messages: Iterable[str]) -> None:
         """Adds a session by its key, before anything is counted."""
         self._said[key] = list(messages)
 
-    def rows(self, evaluation: Evaluation, text: Fidelity) -> list[Diversity]:
+    def rows(self, evaluation: Evaluation, text: ProfileName) -> list[Diversity]:
         """A row a method.
 
         Args:
@@ -103,14 +103,14 @@ class Lexicon:
             return finite(whole), None, len(seeds)
         return whole, (whole - reach, whole + reach), len(seeds)
 
-    def _distinct(self, keys: tuple[str, ...], text: Fidelity) -> Distinct:
+    def _distinct(self, keys: tuple[str, ...], text: ProfileName) -> Distinct:
         if (text, keys) not in self._counted:
             ids = self._tokens(text)
             counted = Distinct.of([ids[key] for key in keys], self.tokenizer.vocabulary)
             self._counted[text, keys] = counted
         return self._counted[text, keys]
 
-    def _tokens(self, text: Fidelity) -> dict[str, Ids]:
+    def _tokens(self, text: ProfileName) -> dict[str, Ids]:
         """All sessions at once: a vocabulary of words is known only when all are read."""
         if text not in self._ids:
             plain = [plain_text(messages, text) for messages in self._said.values()]

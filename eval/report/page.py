@@ -19,7 +19,7 @@ from eval.report.lexicon import Lexicon
 from eval.report.likelihood import tuning_grids
 from eval.report.plots import plots
 from eval.report.reader import for_script, index, pack
-from eval.report.sessions import Case
+from eval.report.sessions import SessionFacts
 from eval.report.tables import DEMONSTRATION, tables, variant_tables
 from eval.scores import Score
 from eval.tokens import open_tokenizer
@@ -58,7 +58,7 @@ def write_report(
     with tempfile.TemporaryFile() as packed:
         order: dict[str, int] = {}
 
-        def keep(case: Case, session: Session, scores: Sequence[Score]) -> None:
+        def keep(case: SessionFacts, session: Session, scores: Sequence[Score]) -> None:
             order[case.key] = len(order)
             text = pack(session, scores)
             line = f'<script type="application/json" id="s{order[case.key]}">"{text}"</script>\n'
@@ -145,7 +145,7 @@ def _write_page(path: Path, parts: Mapping[str, str], packed: IO[bytes]) -> None
     script = template.split("<script>", 1)[1].split("</script>", 1)[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = {**parts, "script_hash": f"sha256-{digest}"}
-    whole = path.with_name(f".{path.name}.part")
+    whole = path.with_name(f".{path.name}.tmp")
     with whole.open("wb") as page:
         for number, piece in enumerate(re.split(r"\{\{(\w+)\}\}", template)):
             if number % 2 == 0:

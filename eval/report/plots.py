@@ -9,7 +9,7 @@ from eval.render.svg import Mark, bars, compact, dots, figure, heat
 from eval.report.evaluation import Evaluation
 from eval.report.layouts import shift_measures, subscale_measures
 from eval.report.methods import label
-from eval.report.sessions import Case
+from eval.report.sessions import SessionFacts
 from eval.scale import mean_of
 from eval.statistics import mean_interval
 from signatures import Technique
@@ -88,18 +88,23 @@ def _techniques(evaluation: Evaluation) -> Iterable[str]:
         cases = [c for c in evaluation.cases if c.method == method and any(c.techniques)]
         if not cases:
             continue
-        title = f"Techniques by turn, {label(method)}"
-        turns = max(case.exchanges for case in cases)
+        title = f"Techniques by exchange, {label(method)}"
+        exchanges = max(case.exchanges for case in cases)
         rows = [
-            (technique.value, [_share(cases, technique.value, turn) for turn in range(turns)])
+            (
+                technique.value,
+                [_share(cases, technique.value, exchange) for exchange in range(exchanges)],
+            )
             for technique in Technique
         ]
-        note = "Share of sessions whose turn uses it; stronger is more. Point at a cell to read it."
+        note = "Share of sessions that use it there; stronger is more. Point at a cell to read it."
         yield figure(title, heat(title, rows), note)
 
 
-def _share(cases: Sequence[Case], technique: str, turn: int) -> float | None:
-    return mean_of([float(technique in c.techniques[turn]) for c in cases if turn < c.exchanges])
+def _share(cases: Sequence[SessionFacts], technique: str, exchange: int) -> float | None:
+    return mean_of(
+        [float(technique in c.techniques[exchange]) for c in cases if exchange < c.exchanges]
+    )
 
 
 def _lengths(evaluation: Evaluation) -> Iterable[str]:

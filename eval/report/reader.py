@@ -10,9 +10,9 @@ import orjson
 from eval.report.evaluation import Evaluation, variants
 from eval.report.layouts import subscale_measures
 from eval.report.methods import arm, label, ordered
-from eval.report.sessions import Case
+from eval.report.sessions import SessionFacts
 from eval.scores import Score
-from magnet.core.session import Session, Turn
+from magnet.core.session import Exchange, Session
 from signatures import SPECIALISTS
 
 
@@ -38,7 +38,7 @@ def details(session: Session, scores: Sequence[Score]) -> dict[str, Any]:
         "reason": session.seed.reason_counseling,
         "opening": [m.model_dump() for m in session.history[:2]],
         "plan": plan and {"technique": str(plan.technique), "text": plan.plan},
-        "turns": [_turn(turn) for turn in session.turns],
+        "turns": [_exchange(exchange) for exchange in session.exchanges],
         "end": session.end or "exchanges",
         "models": session.provenance.get("models", {}),
         "scores": [
@@ -54,19 +54,19 @@ def _judge(score: Score, scores: Sequence[Score]) -> str:
     return f"{score.judge} {score.judge_id}" if shared else score.judge
 
 
-def _turn(turn: Turn) -> dict[str, Any]:
-    chosen = set(turn.techniques)
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    chosen = set(exchange.techniques)
     return {
         "candidates": [
             [SPECIALISTS[role].value if role in SPECIALISTS else role, text, is_chosen]
-            for role, text in turn.candidates.items()
+            for role, text in exchange.candidates.items()
             for is_chosen in [role in SPECIALISTS and SPECIALISTS[role] in chosen]
         ],
-        "techniques": [technique.value for technique in turn.techniques],
-        "selector": turn.technique_text,
-        "reply": turn.reply,
-        "client": turn.client_reply,
-        "ended": turn.ended,
+        "techniques": [technique.value for technique in exchange.techniques],
+        "selector": exchange.technique_text,
+        "reply": exchange.reply,
+        "client": exchange.client_reply,
+        "ended": exchange.ended,
     }
 
 
@@ -104,7 +104,7 @@ def index(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     }
 
 
-def _by_seed(cases: Sequence[Case]) -> list[Case]:
+def _by_seed(cases: Sequence[SessionFacts]) -> list[SessionFacts]:
     """Seeds in the order they were played, the methods of one beside each other."""
     order = {seed: n for n, seed in enumerate(dict.fromkeys(case.seed_id for case in cases))}
     return sorted(cases, key=lambda case: order[case.seed_id])

@@ -6,14 +6,14 @@ from magnet.core.session import Session
 
 
 @dataclass(frozen=True)
-class Case:
+class SessionFacts:
     """A finished session, without its text.
 
     Attributes:
         key: its id; with several runs, ``RUN/id``.
         end: ``client`` where the client left, else ``exchanges``.
         cbt_technique: the plan's, "" without one.
-        techniques: those chosen, turn by turn.
+        techniques: those chosen, exchange by exchange.
         messages: greeting and opening included.
         counselor_words: of all its replies.
         client_words: of all the client's replies; the opening is the seed's, not counted.
@@ -38,14 +38,14 @@ class Case:
 
     @property
     def exchanges(self) -> int:
-        """Turns played."""
+        """Exchanges played."""
         return len(self.techniques)
 
 
-def case_of(session: Session, key: str, run: str) -> Case:
+def facts_of_session(session: Session, key: str, run: str) -> SessionFacts:
     """The facts of a session."""
-    turns = session.turns
-    return Case(
+    exchanges = session.exchanges
+    return SessionFacts(
         key=key,
         run=run,
         method=session.method,
@@ -54,10 +54,10 @@ def case_of(session: Session, key: str, run: str) -> Case:
         attitude=session.seed.attitude,
         end=session.end or "exchanges",
         cbt_technique=str(session.plan.technique) if session.plan else "",
-        techniques=tuple(tuple(t.value for t in turn.techniques) for turn in turns),
+        techniques=tuple(tuple(t.value for t in exchange.techniques) for exchange in exchanges),
         messages=len(session.history),
-        counselor_words=sum(len(turn.reply.split()) for turn in turns),
-        client_words=sum(len((turn.client_reply or "").split()) for turn in turns),
+        counselor_words=sum(len(exchange.reply.split()) for exchange in exchanges),
+        client_words=sum(len((exchange.client_reply or "").split()) for exchange in exchanges),
         tokens={r: (u.input_tokens, u.output_tokens) for r, u in sorted(session.usage.items())},
         cost=dict(session.cost or {}),
     )

@@ -6,22 +6,22 @@ from eval.reliability import Agreement, ReportCard
 from eval.render.grid import Grid
 from eval.render.numbers import NONE, interval, number
 from eval.report.claims import Claim
-from eval.report.conditions import Part
+from eval.report.conditions import Target
 from eval.report.lexicon import FIGURES, Diversity
 from eval.report.methods import label
 from eval.report.tables import DEMONSTRATION
 from eval.report.verdicts import Finding
 
-_PARTS: Mapping[Part, str] = {
+_TARGETS: Mapping[Target, str] = {
     "sessions": "sessions (tables 2, 3, 5, 9, 11)",
-    "tuned": "fine-tuned counselors (tables 4, 10)",
+    "fine-tuned": "fine-tuned counselors (tables 4, 10)",
     "qwen": "the Qwen backbone (table 8)",
 }
 
 
 def claims_grid(
     claims: Sequence[Claim],
-    differences: Mapping[Part, Sequence[str]],
+    differences: Mapping[Target, Sequence[str]],
     demonstration: bool,
     where: str,
 ) -> Grid:
@@ -29,7 +29,7 @@ def claims_grid(
 
     Args:
         claims: decided.
-        differences: how these runs differ from the paper's, by part of its results.
+        differences: how these runs differ from the paper's, by which of its results.
         demonstration: whether the judge is the embedded model.
         where: judge and run.
     """
@@ -39,10 +39,10 @@ def claims_grid(
             text = f"{claim.text} ({claim.source})" if count == 0 else ""
             rows.append([text, claim.verdict if count == 0 else "", *_finding(finding)])
     notes = [
-        f"Comparable with the paper's {_PARTS[part]}."
+        f"Comparable with the paper's {_TARGETS[target]}."
         if not found
-        else f"Not comparable with the paper's {_PARTS[part]}: {'; '.join(found)}."
-        for part, found in differences.items()
+        else f"Not comparable with the paper's {_TARGETS[target]}: {'; '.join(found)}."
+        for target, found in differences.items()
     ]
     notes.append(
         "Held: the whole 95% interval (over clients) agrees with the claim; not held: all of it "

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 from magnet.core.session import Session
 from magnet.lm import Meter
 
-#: Runs up to so many turns show their text as it comes.
+#: Runs up to so many exchanges show their text as it comes.
 TALKATIVE = 24
 #: Seconds between updates of the live line.
 LIVE_EVERY = 0.2
@@ -24,15 +24,15 @@ def money_text(money: dict[str, float]) -> str:
 
 
 class Display:
-    """Shows sessions, turns, calls a second, tokens, money and time left.
+    """Shows sessions, exchanges, calls a second, tokens, money and time left.
 
     Args:
         console: where to.
         meter: the usage sums.
         sessions: how many sessions the run has.
-        turns: how many turns it has at most.
+        exchanges: how many exchanges it has at most.
         done: sessions that were finished before.
-        done_turns: turns that were finished before.
+        done_exchanges: exchanges that were finished before.
     """
 
     def __init__(
@@ -40,12 +40,17 @@ class Display:
         console: Console,
         meter: Meter,
         sessions: int,
-        turns: int,
+        exchanges: int,
         done: int,
-        done_turns: int,
+        done_exchanges: int,
     ) -> None:
-        self.console, self.meter, self.sessions, self.turns = console, meter, sessions, turns
-        self.done, self.done_turns, self.retries = done, done_turns, 0
+        self.console, self.meter, self.sessions, self.exchanges = (
+            console,
+            meter,
+            sessions,
+            exchanges,
+        )
+        self.done, self.done_exchanges, self.retries = done, done_exchanges, 0
         self.answers = 0
         self.started = self.printed = self.refreshed = time.monotonic()
         self.calls_before = meter.total().calls
@@ -53,14 +58,14 @@ class Display:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total} turns"),
+            TextColumn("{task.completed}/{task.total} exchanges"),
             TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
             console=console,
             disable=not console.is_terminal,
         )
         self.task = self.live.add_task(
-            "generate", total=turns, completed=done_turns, state=self._state()
+            "generate", total=exchanges, completed=done_exchanges, state=self._state()
         )
 
     def __enter__(self) -> "Display":
@@ -73,7 +78,7 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.live.update(self.task, completed=self.done_turns, state=self._state())
+        self.live.update(self.task, completed=self.done_exchanges, state=self._state())
         self.live.stop()
 
     def _state(self) -> str:
@@ -95,31 +100,32 @@ class Display:
     def _refresh(self) -> None:
         if self.console.is_terminal and time.monotonic() - self.refreshed > LIVE_EVERY:
             self.refreshed = time.monotonic()
-            self.live.update(self.task, completed=self.done_turns, state=self._state())
+            self.live.update(self.task, completed=self.done_exchanges, state=self._state())
 
     def note(self, text: str) -> None:
         """Prints a line that stays."""
         self.console.print(escape(text), highlight=False, soft_wrap=True)
 
-    def turn(self, session: Session) -> None:
-        """A turn is finished."""
-        self.done_turns += 1
-        turn = session.turns[-1]
-        self.retries += sum(sum(call.retries.values()) for call in turn.calls)
+    def exchange(self, session: Session) -> None:
+        """An exchange is finished."""
+        self.done_exchanges += 1
+        exchange = session.exchanges[-1]
+        self.retries += sum(sum(call.retries.values()) for call in exchange.calls)
         self._refresh()
-        if self.turns <= TALKATIVE:
-            names = turn.technique_text or ", ".join(turn.techniques) or "no technique"
+        if self.exchanges <= TALKATIVE:
+            names = exchange.technique_text or ", ".join(exchange.techniques) or "no technique"
             who = f"{session.id} ({session.method}, {session.seed.attitude})"
             self.note(
-                f"{who}, turn {len(session.turns)} [{names}]\n"
-                f"  Counselor: {turn.reply}\n  Client: {turn.client_reply or '(leaves)'}"
+                f"{who}, exchange {len(session.exchanges)} [{names}]\n"
+                f"  Counselor: {exchange.reply}\n  Client: {exchange.client_reply or '(leaves)'}"
             )
         elif not self.console.is_terminal and time.monotonic() - self.printed > PLAIN_EVERY:
             self.printed = time.monotonic()
-            pace = (self.printed - self.started) / max(self.done_turns, 1)
-            left = pace * (self.turns - self.done_turns)
+            pace = (self.printed - self.started) / max(self.done_exchanges, 1)
+            left = pace * (self.exchanges - self.done_exchanges)
             self.note(
-                f"{self.done_turns}/{self.turns} turns, {self._state()}, about {left:.0f} s left"
+                f"{self.done_exchanges}/{self.exchanges} exchanges, {self._state()}, "
+                f"about {left:.0f} s left"
             )
 
     def judged(self, answers: int) -> None:
@@ -130,5 +136,5 @@ class Display:
     def finished(self, session: Session, exchanges: int) -> None:
         """A session is finished."""
         self.done += 1
-        self.done_turns += exchanges - len(session.turns)  # turns that will not come
+        self.done_exchanges += exchanges - len(session.exchanges)  # exchanges that will not come
         self._refresh()

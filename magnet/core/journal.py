@@ -1,10 +1,10 @@
-"""The run directory: append a turn, publish a session, resume.
+"""The run directory: append an exchange, publish a session, resume.
 
 ::
 
     study.toml        the study as it was resolved
     provenance.json   models, prompts, seeds, versions; ``identity`` decides what may resume
-    journal/          one file a session under way, one line a finished turn
+    journal/          one file a session under way, one line a finished exchange
     sessions/         finished sessions, published by atomic rename
     usage.json        calls, tokens and money by role, over all invocations
     timings.jsonl     seconds and cached tokens, which differ from run to run
@@ -20,7 +20,7 @@ from typing import IO, Any
 import orjson
 
 from magnet.core.errors import UsageError
-from magnet.core.session import Session, Turn, load_plan
+from magnet.core.session import Exchange, Session, load_plan
 
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
@@ -33,13 +33,13 @@ def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
         data: its bytes.
         durable: wait until the disk has it.
     """
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
         file.write(data)
         if durable:
             file.flush()
             os.fsync(file.fileno())
-    part.replace(path)
+    temporary.replace(path)
 
 
 _OWN = {"sessions", "journal", ".lock", "study.toml"}
@@ -100,7 +100,7 @@ class RunDirectory:
         else:
             write_atomically(self.path / "study.toml", study_toml.encode())
             write_atomically(known, orjson.dumps(provenance, option=_PRETTY))
-        for orphan in self.sessions.glob(".*.part"):
+        for orphan in self.sessions.glob(".*.tmp"):
             orphan.unlink()
 
     def hold(self) -> None:
@@ -138,7 +138,7 @@ class RunDirectory:
         return {path.stem for path in self.sessions.glob("session_*.json")}
 
     def resume(self, session: Session) -> tuple["Journal", str | None]:
-        """The session's journal, with its finished turns put into ``session``.
+        """The session's journal, with its finished exchanges put into ``session``.
 
         Returns:
             The journal, and what was dropped from it, if anything.
@@ -175,15 +175,15 @@ class RunDirectory:
 
 
 class Journal:
-    """A session under way, one line a finished turn.
+    """A session under way, one line a finished exchange.
 
     Args:
         path: its file.
-        turns: how many turns it holds.
+        exchanges: how many exchanges it holds.
     """
 
-    def __init__(self, path: Path, turns: int) -> None:
-        self.path, self.turns = path, turns
+    def __init__(self, path: Path, exchanges: int) -> None:
+        self.path, self.exchanges = path, exchanges
 
     @classmethod
     def open(cls, path: Path, session: Session) -> tuple["Journal", str | None]:
@@ -200,9 +200,9 @@ class Journal:
                 if "reply" in record:
                     if plan := record.pop("plan", None):
                         session.plan = load_plan(plan)
-                    session.turns.append(Turn.model_validate(record))
+                    session.exchanges.append(Exchange.model_validate(record))
                 elif "unfinished" not in record:
-                    raise ValueError("neither a turn nor a note")
+                    raise ValueError("neither an exchange nor a note")
             except ValueError:
                 if good + len(line) < len(raw):
                     raise UsageError(
@@ -213,15 +213,15 @@ class Journal:
                 os.truncate(path, good)
                 break
             good += len(line)
-        return cls(path, len(session.turns)), dropped
+        return cls(path, len(session.exchanges)), dropped
 
     def append(self, session: Session) -> None:
-        """Adds the session's last turn and waits until the disk has it."""
-        record = session.turns[-1].model_dump(mode="json")
-        if self.turns == 0 and session.plan is not None:
+        """Adds the session's last exchange and waits until the disk has it."""
+        record = session.exchanges[-1].model_dump(mode="json")
+        if self.exchanges == 0 and session.plan is not None:
             record["plan"] = session.plan.model_dump(mode="json")
         self._write(record)
-        self.turns += 1
+        self.exchanges += 1
 
     def stop(self, reason: str, detail: str) -> None:
         """Notes why the session is left unfinished."""

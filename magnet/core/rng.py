@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Draw:
-    """A place in the tree of random draws: run seed, session, turn, agent, try.
+    """A place in the tree of random draws: run seed, session, exchange, agent, try.
 
     Example:
         >>> Draw((42, "c0ffee-positive")).at(1).at("reflection", 0).seed

@@ -19,7 +19,7 @@ AUTHORS = "authors"
 #: The authors' 450 seeds, by the start of their hash.
 AUTHORS_SHA256 = "7085e3bf"
 _AUTHORS_PATH = "dataset/data.json"
-#: Clients in the paper's training, validation and test parts (appendix E).
+#: Clients in the paper's training, validation and test splits (appendix E).
 SPLIT = (90, 10, 50)
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -140,28 +140,28 @@ class SeedFile:
     license: str | None
 
     def take(self, count: int | None, split: str = "all") -> Sequence[GenerationSeed]:
-        """The first ``count`` seeds of a part of the file; all of them for None.
+        """The first ``count`` seeds of a split of the file; all of them for None.
 
         Args:
             count: how many.
-            split: ``all``, or ``train``, ``validation``, ``test`` as split_by_client parts it.
+            split: ``all``, or ``train``, ``validation``, ``test`` as split_by_client splits it.
 
         Raises:
             UsageError: there are fewer, or none.
         """
-        seeds, part = self.seeds, ""
+        seeds, where = self.seeds, ""
         if split != "all":
-            parts: dict[str, list[GenerationSeed]] = dict(
+            splits: dict[str, list[GenerationSeed]] = dict(
                 zip(SPLITS, split_by_client(self.seeds), strict=True)
             )
-            seeds, part = parts[split], f" in its {split} part"
+            seeds, where = splits[split], f" in its {split} split"
         if not seeds:
             raise UsageError(
-                f"{self.name} holds no seeds{part}", "A file of more clients has some."
+                f"{self.name} holds no seeds{where}", "A file of more clients has some."
             )
         if count is not None and count > len(seeds):
             raise UsageError(
-                f"sessions is {count}, but {self.name} holds {len(seeds)} seeds{part}",
+                f"sessions is {count}, but {self.name} holds {len(seeds)} seeds{where}",
                 f"--set sessions={len(seeds)}",
             )
         return seeds[:count]
@@ -217,17 +217,17 @@ def split_by_client(
     """Training, validation and test seeds, no client in two of them.
 
     Clients are taken in the order of their first entry. The paper's file has 150; with another
-    number the parts keep the proportion of ``sizes``.
+    number the splits keep the proportion of ``sizes``.
     """
     order = list(dict.fromkeys(seed.client_id for seed in seeds))
     whole = sum(sizes)
     first = round(len(order) * sizes[0] / whole)
     second = round(len(order) * (sizes[0] + sizes[1]) / whole)
-    part = {c: (i >= first) + (i >= second) for i, c in enumerate(order)}
-    parts: tuple[list[GenerationSeed], ...] = ([], [], [])
+    number = {c: (i >= first) + (i >= second) for i, c in enumerate(order)}
+    splits: tuple[list[GenerationSeed], ...] = ([], [], [])
     for seed in seeds:
-        parts[part[seed.client_id]].append(seed)
-    return parts[0], parts[1], parts[2]
+        splits[number[seed.client_id]].append(seed)
+    return splits[0], splits[1], splits[2]
 
 
 def load_seeds(source: str | Path = OURS) -> SeedFile:

@@ -45,7 +45,7 @@ class AgentCall(_Record):
     finish: str | None = None
 
 
-class Turn(_Record):
+class Exchange(_Record):
     """One exchange: what the counselor's agents produced, the reply, and the client's answer.
 
     Attributes:
@@ -94,8 +94,8 @@ class Session(_Record):
         id: its name in the run, ``session_0001``.
         method: the generation system.
         seed: what it started from.
-        plan: the planner's plan; None for methods without a planner and before the first turn.
-        turns: the exchanges so far.
+        plan: the planner's plan; None for methods without a planner and before the first exchange.
+        exchanges: the exchanges so far.
         provenance: study, prompts and models it came from.
         cost: money by currency, over roles whose price is known.
     """
@@ -106,34 +106,34 @@ class Session(_Record):
     method: str = "magnet"
     seed: GenerationSeed
     plan: Plan | None = None
-    turns: list[Turn] = []
+    exchanges: list[Exchange] = []
     provenance: dict[str, Any] = Field(default_factory=dict)
     cost: dict[str, float] | None = None
 
     @property
     def history(self) -> list[Message]:
-        """All messages: greeting, opening, then two a turn."""
+        """All messages: greeting, opening, then two an exchange."""
         messages = []
         if self.seed.greeting:  # a dialogue of other origin may begin otherwise
             messages.append(Message(role="counselor", message=self.seed.greeting))
         if self.seed.opening:
             messages.append(Message(role="client", message=self.seed.opening))
-        for turn in self.turns:
-            messages.append(Message(role="counselor", message=turn.reply))
-            if turn.client_reply is not None:
-                messages.append(Message(role="client", message=turn.client_reply))
+        for exchange in self.exchanges:
+            messages.append(Message(role="counselor", message=exchange.reply))
+            if exchange.client_reply is not None:
+                messages.append(Message(role="client", message=exchange.client_reply))
         return messages
 
     @property
     def end(self) -> str | None:
-        """Why it is over, as far as its turns tell: ``client``, or None."""
-        return "client" if self.turns and self.turns[-1].ended else None
+        """Why it is over, as far as its exchanges tell: ``client``, or None."""
+        return "client" if self.exchanges and self.exchanges[-1].ended else None
 
     @property
     def usage(self) -> dict[str, RoleUsage]:
         """Calls, retries and tokens by role."""
         roles: dict[str, RoleUsage] = {}
-        for call in (call for turn in self.turns for call in turn.calls):
+        for call in (call for exchange in self.exchanges for call in exchange.calls):
             sums = roles.setdefault(call.role, RoleUsage())
             sums.answers += 1
             sums.retries += sum(call.retries.values())
@@ -155,7 +155,7 @@ class Session(_Record):
             "cbt_technique": str(self.plan.technique) if self.plan else None,
             "cbt_plan": self.plan.plan if self.plan else None,
             "history": [m.model_dump() for m in self.history],
-            "turns": [turn.model_dump(mode="json") for turn in self.turns],
+            "turns": [exchange.model_dump(mode="json") for exchange in self.exchanges],
             "usage": {role: u.model_dump() for role, u in sorted(self.usage.items())},
             "cost": self.cost,
             "provenance": self.provenance,
@@ -179,7 +179,7 @@ class Session(_Record):
             method=data["method"],
             seed=GenerationSeed.from_record(data["example"], data["seed_id"], data["client_id"]),
             plan=plan,
-            turns=[Turn.model_validate(turn) for turn in data["turns"]],
+            exchanges=[Exchange.model_validate(exchange) for exchange in data["turns"]],
             provenance=data["provenance"],
             cost=data["cost"],
         )

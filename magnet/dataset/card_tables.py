@@ -111,7 +111,7 @@ def origin(source: Source) -> str:
             ("licence of the seeds", seeds["license"]),
             ours,
             ("prompt set of the sessions", Path(known["prompts"]["set"]).name),
-            ("fidelity", known["study"]["fidelity"]),
+            ("profile", known["study"]["profile"]),
             ("exchanges at most", known["study"]["exchanges"]),
             ("seed of the run", known["study"]["seed"]),
             ("version", known["packages"].get("magnet-sessions")),

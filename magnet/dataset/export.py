@@ -86,14 +86,14 @@ def export(
     suffix = "parquet" if format_ == "parquet" else "jsonl"
     files = {s: f"data/{s}.{suffix}" for s in SPLITS if pairs.sessions[s]}
     near = find_near(pairs)
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    temporary = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        (part / "data").mkdir(parents=True)
+        (temporary / "data").mkdir(parents=True)
         for split, name in files.items():
             rows = [row_of(pair, format_, prompts, license_) for pair in pairs.of(split)]
-            _write_rows(part / name, rows, columns_of(format_))
-        defects = _second_look(run, pairs, part / "sessions" if format_ == "authors" else None)
+            _write_rows(temporary / name, rows, columns_of(format_))
+        defects = _second_look(run, pairs, temporary / "sessions" if format_ == "authors" else None)
         source = Source(
             run.resolve().name,
             provenance,
@@ -105,17 +105,17 @@ def export(
             license_,
             files,
         )
-        (part / "README.md").write_text(card(source), encoding="utf-8")
-        (part / NEAR).write_text(to_csv(near), encoding="utf-8")
+        (temporary / "README.md").write_text(card(source), encoding="utf-8")
+        (temporary / NEAR).write_text(to_csv(near), encoding="utf-8")
         settings = {"format": format_, "method": method, "prompts": Path(prompts).name}
-        _write_manifest(part, settings)
-        _put(part, out)
+        _write_manifest(temporary, settings)
+        _put(temporary, out)
     except OSError as error:
         raise UsageError(
             f"cannot write {out}: {error.strerror}", "Free space, or --out DIR"
         ) from None
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return Exported(out, pairs, near, files)
 
 
@@ -191,11 +191,11 @@ def _write_manifest(folder: Path, settings: Mapping[str, Any]) -> None:
     (folder / MANIFEST).write_bytes(orjson.dumps(whole, option=_PRETTY))
 
 
-def _put(part: Path, out: Path) -> None:
+def _put(temporary: Path, out: Path) -> None:
     """Moves the finished folder to its place; an earlier export goes only then."""
     old = out.with_name(f".{out.name}.old")
     if out.exists():
         shutil.rmtree(old, ignore_errors=True)
         out.rename(old)
-    part.rename(out)
+    temporary.rename(out)
     shutil.rmtree(old, ignore_errors=True)

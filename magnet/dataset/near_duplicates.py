@@ -34,7 +34,7 @@ class Near:
     Attributes:
         kind: of KINDS.
         split: of the held-out text.
-        text: session and turn of a reply, client of a form, seed of an opening.
+        text: session and exchange of a reply, client of a form, seed of an opening.
         like_split: an earlier one of ``train``, ``validation``, ``test``.
         like_text: the most similar text of that split, the first of several.
         similarity: from THRESHOLD to 1.
@@ -93,7 +93,7 @@ def find_near(pairs: PairSet, threshold: float = THRESHOLD) -> NearReport:
 
 def _named(kind: str, pair: Pair) -> tuple[str, str]:
     if kind == "counselor reply":
-        return f"{pair.session} turn {pair.turn}", pair.reply
+        return f"{pair.session} exchange {pair.exchange}", pair.reply
     if kind == "intake form":
         return pair.seed.client_id, pair.seed.intake_form
     return pair.seed.seed_id, pair.seed.opening

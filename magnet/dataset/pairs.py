@@ -29,20 +29,20 @@ class Pair:
         split: the client's part.
         method: the system that wrote the session.
         session: its id.
-        turn: from 1; in a session that opens with greeting and opening, the reply stands at
-            index 2 * turn of the history.
+        exchange: from 1; in a session that opens with greeting and opening, the reply stands at
+            index 2 * exchange of the history.
         history: the messages before the reply, the client's last.
         reply: the counselor's words.
         seed: the client.
-        lineage: seed, client, attitude, session, turn, method, models by the role they filled in
-            this session, prompts and their hash, hash and licence of the seeds, commit, and the
+        lineage: seed, client, attitude, session, exchange, method, models by the role they filled
+            in this session, prompts and their hash, hash and licence of the seeds, commit, and the
             source's name where it was adopted; None where it is not known.
     """
 
     split: Split
     method: str
     session: str
-    turn: int
+    exchange: int
     history: tuple[Message, ...]
     reply: str
     seed: GenerationSeed
@@ -51,7 +51,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairSet:
-    """A run's pairs, by session and turn.
+    """A run's pairs, by session and exchange.
 
     Attributes:
         pairs: of all splits.
@@ -122,7 +122,7 @@ def _inputs(pair: Pair, drop: int) -> dict[str, str]:
     if not 0 <= drop < len(pair.history):
         raise ValueError(f"drop is {drop}, of a history of {len(pair.history)} messages")
     moment = Moment(pair.seed, transcript(pair.history[drop:]), None, None)
-    return {**moment.case, "history": moment.history}
+    return {**moment.client, "history": moment.history}
 
 
 def read_pairs(
@@ -136,7 +136,7 @@ def read_pairs(
     Args:
         run: the run directory.
         method: whose sessions; all of them for None.
-        sizes: clients in the three parts, for proportion.
+        sizes: clients in the three splits, for proportion.
         split_file: says which client is in which part, instead.
 
     Raises:
@@ -195,16 +195,18 @@ def _pairs(session: Session, split: Split, skipped: Counter[str]) -> Iterator[Pa
     history, seed = session.history, session.seed
     lineage = _lineage(session)
     at = bool(seed.greeting) + bool(seed.opening)
-    for number, turn in enumerate(session.turns, 1):
+    for number, exchange in enumerate(session.exchanges, 1):
         before = tuple(history[:at])
-        at += 1 + (turn.client_reply is not None)
-        if not turn.reply.strip():
+        at += 1 + (exchange.client_reply is not None)
+        if not exchange.reply.strip():
             skipped["empty reply"] += 1
         elif not before or before[-1].role != "client":
             skipped["no client message before it"] += 1
         else:
             whole = lineage | {"turn": number}
-            yield Pair(split, session.method, session.id, number, before, turn.reply, seed, whole)
+            yield Pair(
+                split, session.method, session.id, number, before, exchange.reply, seed, whole
+            )
 
 
 def _lineage(session: Session) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which part of the data a client belongs to: training, validation or test."""
+"""Which split of the data a client belongs to: training, validation or test."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ SEED_FILE = "the seed file"
 def seeds_of(run: Path, provenance: Mapping[str, Any]) -> tuple[Sequence[GenerationSeed], str]:
     """A run's seeds in their order, and where the order is from.
 
-    The seed file is asked first, so that no client changes its part while sessions are still
+    The seed file is asked first, so that no client changes its split while sessions are still
     being played; where it is gone or another one, the finished sessions give the order.
     """
     try:

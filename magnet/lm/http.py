@@ -228,7 +228,7 @@ class Engine:
 
 
 class SyncEngine:
-    """The same engine for DSPy's synchronous path (``lm("...")``, optimisers)."""
+    """The same engine for DSPy's synchronous path (``lm("...")``, optimizers)."""
 
     def __init__(self, engine: Asker) -> None:
         self.engine = engine

@@ -1,6 +1,6 @@
 """Answers kept by content: a question that was answered once is never paid for again.
 
-Optimisers evaluate the same candidate on the same example again and again, and a killed run asks
+Optimizers evaluate the same candidate on the same example again and again, and a killed run asks
 from its start. Both find their answers here.
 """
 

@@ -1,6 +1,6 @@
 """Asynchronous code from synchronous callers, on one background event loop; and the reverse.
 
-DSPy's optimisers and scripts call modules synchronously; the engines are asynchronous. The
+DSPy's optimizers and scripts call modules synchronously; the engines are asynchronous. The
 caller's DSPy context travels along (asyncio copies the calling thread's context variables).
 """
 

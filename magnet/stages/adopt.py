@@ -9,7 +9,7 @@ from eval.dialogues import Dialogue, load_dialogues, session_files
 from magnet.core.errors import UsageError
 from magnet.core.journal import RunDirectory
 from magnet.core.seeds import GenerationSeed
-from magnet.core.session import Session, Turn, load_plan
+from magnet.core.session import Exchange, Session, load_plan
 from magnet.study.provenance import commit, version
 
 
@@ -32,10 +32,10 @@ def to_session(dialogue: Dialogue, method: str, number: int) -> Session:
     cbt["init_history_counselor"] = take("counselor") or ""
     cbt["init_history_client"] = take("client") or ""
     entry["AI_counselor"]["CBT"] = cbt
-    turns = []
+    exchanges = []
     while messages:
         reply, answer = take("counselor") or "", take("client")
-        turns.append(Turn(reply=reply, client_reply=answer, ended=answer is None, calls=[]))
+        exchanges.append(Exchange(reply=reply, client_reply=answer, ended=answer is None, calls=[]))
     plan = None
     if record.get("cbt_plan"):
         plan = load_plan(
@@ -46,7 +46,7 @@ def to_session(dialogue: Dialogue, method: str, number: int) -> Session:
         method=method,
         seed=GenerationSeed.from_record(entry, dialogue.seed_id, dialogue.client_id),
         plan=plan,
-        turns=turns,
+        exchanges=exchanges,
         provenance={"adopted": dialogue.id},
     )
 

@@ -45,7 +45,7 @@ class Outcome:
         unfinished: session id -> why it stopped, of those that gave up.
         retries: repeated calls by reason, of this invocation.
         stopped: why the run stopped before its end, "" where it did not.
-        turns: turns finished by this invocation.
+        exchanges: exchanges finished by this invocation.
         answers: judges' answers of this invocation.
         missing: scores among them that could not be read.
         unjudged: dialogue -> why its judging stopped.
@@ -56,7 +56,7 @@ class Outcome:
     unfinished: dict[str, str] = field(default_factory=dict)
     retries: Counter[str] = field(default_factory=Counter)
     stopped: str = ""
-    turns: int = 0
+    exchanges: int = 0
     answers: int = 0
     missing: int = 0
     unjudged: dict[str, str] = field(default_factory=dict)
@@ -167,13 +167,13 @@ class Generation:
             await on_disk(journal.append, session)
             now = time.monotonic()
             self.run.add_timing(
-                {"session": session_id, "turn": len(session.turns), "seconds": now - before}
+                {"session": session_id, "turn": len(session.exchanges), "seconds": now - before}
             )
             before = now
-            self.outcome.turns += 1
-            for call in session.turns[-1].calls:
+            self.outcome.exchanges += 1
+            for call in session.exchanges[-1].calls:
                 self.outcome.retries.update(call.retries)
-            self.display.turn(session)
+            self.display.exchange(session)
 
         try:
             await role_play(
@@ -183,7 +183,7 @@ class Generation:
                 self.exchanges,
                 random_seed=self.random_seed,
                 session=session,
-                on_turn=keep,
+                on_exchange=keep,
             )
         except AgentError as error:
             self.outcome.retries.update(error.retries)

@@ -35,10 +35,10 @@ def make_panel(study: Study, meter: Meter) -> list[Panelist]:
         UsageError: a server is out of reach, or a prompt is not as locked.
     """
     panel = []
-    artefacts = [load_artefact(source) for source in study.tuned]
+    artefacts = [load_artefact(source) for source in study.optimized]
     for name, spec in study.judge_specs().items():
         resolved = resolve(spec, study.judge_table(name))
-        program = Judge(study.prompts, study.faithful, expected=study.expected)
+        program = Judge(study.prompts, study.behaviour, expected=study.expected)
         for artefact in artefacts:
             artefact.apply(list(program.agents.values()))
         program.set_lm(make_lm(resolved, "judge", meter))
@@ -158,10 +158,10 @@ def judge_run(
             panel,
             study.scales,
             repeats=study.judge_repeats,
-            random_seed=study.seed if study.faithful.send_seed else None,
+            random_seed=study.seed if study.behaviour.send_seed else None,
         )
         dialogues = (of_session(s) for s in islice(read_sessions(path), limit))
-        display = Display(console, meter, sessions=0, turns=0, done=0, done_turns=0)
+        display = Display(console, meter, sessions=0, exchanges=0, done=0, done_exchanges=0)
         stage = JudgeStage(judging, display, workers)
 
         async def main() -> None:

@@ -26,15 +26,15 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
 
     Raises:
         UsageError: a server, the disk or the directory will not do; nothing was spent.
-        KeyboardInterrupt: stopped by Ctrl-C or SIGTERM; finished turns are on disk.
+        KeyboardInterrupt: stopped by Ctrl-C or SIGTERM; finished exchanges are on disk.
     """
     study = prepared.study
     check_disk(out, prepared.sessions, study.exchanges)
     meter = Meter(study.budget)
     specs, lms = resolve_models(study, prepared.roles, meter)
     panel = make_panel(study, meter) if "judge" in study.stages else []
-    tuned = [artefact.facts for artefact in prepared.artefacts]
-    whole = provenance(study, prepared.identity, prepared.file, specs, tuned)
+    optimized = [artefact.facts for artefact in prepared.artefacts]
+    whole = provenance(study, prepared.identity, prepared.file, specs, optimized)
     directory = RunDirectory(out)
     directory.open(study_toml(study), whole)
     book = ScoreBook(out)
@@ -50,14 +50,14 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
             console,
             meter,
             sessions=total,
-            turns=total * study.exchanges,
+            exchanges=total * study.exchanges,
             done=total - len(todo),
-            done_turns=(total - len(todo)) * study.exchanges,
+            done_exchanges=(total - len(todo)) * study.exchanges,
         )
         if len(todo) < total:
             display.note(f"{total - len(todo)} of {total} sessions were finished before.")
         workers = study.workers or (4 if prepared.embedded else 64)
-        random_seed = study.seed if study.faithful.send_seed else None
+        random_seed = study.seed if study.behaviour.send_seed else None
         generation = Generation(
             directory,
             {method: assign(program, lms) for method, program in prepared.counselors.items()},

@@ -46,32 +46,33 @@ def _shown(predictor: dspy.Predict) -> tuple[int, frozenset[str]]:
 
 
 def _input_tokens(
-    study: Study, seeds: Sequence[GenerationSeed], agent: dspy.Predict, turns: int
+    study: Study, seeds: Sequence[GenerationSeed], agent: dspy.Predict, exchanges: int
 ) -> int:
-    """Tokens of all a predictor's prompts, over all seeds and turns."""
+    """Tokens of all a predictor's prompts, over all seeds and exchanges."""
     text, inputs = _shown(agent)
     reply = _limit(study, "response")
     said = reply + _limit(study, "client")
     total = 0
     for seed in seeds:
-        # Before turn t the history holds t - 1 exchanges; the client also reads the new reply.
+        # Before exchange t the history holds t - 1 exchanges; the client also reads the new reply.
         opening = (len(seed.greeting) + len(seed.opening)) // CHARS
-        history = opening * turns + said * turns * (turns - 1) // 2
-        whole = study.faithful.client_sees == "seed"
+        history = opening * exchanges + said * exchanges * (exchanges - 1) // 2
+        whole = study.behaviour.client_sees == "seed"
         sizes = {
-            "client_information": len(seed.client_information) // CHARS * turns,
-            "reason": len(seed.reason_counseling) // CHARS * turns,
-            "first_utterance": len(seed.opening) // CHARS * turns,
-            "intake_form": len(str(seed.entry) if whole else seed.intake_form) // CHARS * turns,
-            "attitude": len(seed.attitude_instruction) // CHARS * turns,
-            "history": history + (reply * turns if getattr(agent, "name", "") == "client" else 0),
-            "plan": _limit(study, "planner") * turns,
-            "techniques": 10 * turns,
+            "client_information": len(seed.client_information) // CHARS * exchanges,
+            "reason": len(seed.reason_counseling) // CHARS * exchanges,
+            "first_utterance": len(seed.opening) // CHARS * exchanges,
+            "intake_form": len(str(seed.entry) if whole else seed.intake_form) // CHARS * exchanges,
+            "attitude": len(seed.attitude_instruction) // CHARS * exchanges,
+            "history": history
+            + (reply * exchanges if getattr(agent, "name", "") == "client" else 0),
+            "plan": _limit(study, "planner") * exchanges,
+            "techniques": 10 * exchanges,
         }
-        total += text // CHARS * turns
+        total += text // CHARS * exchanges
         for name in inputs:
             known = name if name in ROLES else "response"
-            total += sizes[name] if name in sizes else _limit(study, known) * turns
+            total += sizes[name] if name in sizes else _limit(study, known) * exchanges
     return total
 
 
@@ -82,7 +83,7 @@ def _judging(study: Study, seeds: Sequence[GenerationSeed], methods: int) -> Rol
     clients = len({seed.client_id for seed in seeds})
     form = sum(len(seed.intake_form) for seed in seeds) // CHARS // len(seeds)
     for scale in study.scales:
-        for agent in Judge(study.prompts, study.faithful, (scale,)).predictors():
+        for agent in Judge(study.prompts, study.behaviour, (scale,)).predictors():
             before, panas = agent.name == "panas-before", scale == "panas"
             asked = clients if before else len(seeds) * methods
             asked *= len(study.judge_specs()) * (1 if panas else study.judge_repeats)
@@ -104,17 +105,17 @@ def estimate(
     """Calls and tokens by role, if no session ends early and nothing is asked twice.
 
     Answers are taken at their token limit, tokens as four characters; a predictor that is no
-    agent is taken to ask once a turn.
+    agent is taken to ask once an exchange.
     """
     rows: dict[str, RoleEstimate] = {}
     for counselor in counselors.values():
         for name, agent in [*counselor.named_predictors(), *client.named_predictors()]:
             role = role_of(name, agent)
-            turns = 1 if role == "planner" else study.exchanges
+            exchanges = 1 if role == "planner" else study.exchanges
             row = rows.setdefault(role, RoleEstimate(role))
-            row.calls += len(seeds) * turns
-            row.input_tokens += _input_tokens(study, seeds, agent, turns)
-            row.output_tokens += len(seeds) * turns * _limit(study, role)
+            row.calls += len(seeds) * exchanges
+            row.input_tokens += _input_tokens(study, seeds, agent, exchanges)
+            row.output_tokens += len(seeds) * exchanges * _limit(study, role)
     if "judge" in study.stages:
         rows["judge"] = _judging(study, seeds, len(counselors))
     for row in rows.values():

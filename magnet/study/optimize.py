@@ -1,4 +1,4 @@
-"""What a study says about tuning: its table ``[optimize]``."""
+"""What a study says about optimization: its table ``[optimize]``."""
 
 from typing import Any, Literal
 
@@ -10,13 +10,13 @@ Optimizer = Literal["gepa", "miprov2", "random-search", "simba"]
 
 
 class OptimizeSpec(BaseModel):
-    """How an agent is tuned.
+    """How an agent is optimized.
 
     Attributes:
-        agent: the agent under tuning, by its name in ``signatures.AGENTS``; ``judge`` stands for
-            all CTRS items that the ratings name.
+        agent: the agent to optimize, by its name in ``signatures.AGENTS``; ``judge`` stands for all
+             CTRS items that the ratings name.
         optimizer: DSPy's GEPA, MIPROv2, BootstrapFewShotWithRandomSearch or SIMBA.
-        options: the optimiser's own, by the names of its constructor and of ``compile``.
+        options: the optimizer's own, by the names of its constructor and of ``compile``.
         horizon: exchanges that are played and judged after a prefix.
         split: clients in training, validation and test, as proportions.
         train: training prefixes at most; all of them unless set.

@@ -23,9 +23,9 @@ from programs.own import make_own, name_of
 #: Faults of server and network that are borne for one answer, as an agent bears them.
 FAULTS = 7
 
-# Bytes of a session file without its turns, and of a turn.
+# Bytes of a session file without its exchanges, and of an exchange.
 _SESSION_BYTES = 12_000
-_TURN_BYTES = 8_000
+_EXCHANGE_BYTES = 8_000
 
 
 def make_programs(
@@ -35,23 +35,23 @@ def make_programs(
 
     Args:
         study: the study.
-        artefacts: tuned agents that take the place of frozen ones.
+        artefacts: optimized agents that take the place of frozen ones.
 
     Raises:
         UsageError: a prompt is not as locked, a method of one's own does not load, or no
-            program has a tuned agent or the specialists that are left out.
+            program has an optimized agent or the specialists that are left out.
     """
     counselors = {name_of(method): make_counselor(method, study) for method in study.methods}
-    client = Client(study.prompts, study.faithful)
+    client = Client(study.prompts, study.behaviour)
     if study.leave_out:
         _leave_out(study, counselors)
     for artefact in artefacts:
-        tuned = artefact.apply(agents_of(counselors, client))
+        optimized = artefact.apply(agents_of(counselors, client))
         judges = any(name.startswith(("ctrs-", "wai-")) for name in artefact.agents)
-        if not tuned and not judges:
+        if not optimized and not judges:
             raise UsageError(
                 f"the methods {', '.join(study.methods)} have no agent {artefact.agents[0]!r}, "
-                "which the artefact tunes",
+                "which the artefact optimizes",
                 "It belongs to the method magnet: --set \"methods=['magnet']\"",
             )
     return counselors, client
@@ -64,8 +64,8 @@ def make_counselor(method: str, study: Study) -> dspy.Module:
         UsageError: a prompt is not as locked, or a method of one's own does not load.
     """
     if method in METHODS:
-        return METHODS[method](study.prompts, study.faithful)
-    return make_own(method, study.prompts, study.faithful)
+        return METHODS[method](study.prompts, study.behaviour)
+    return make_own(method, study.prompts, study.behaviour)
 
 
 def _leave_out(study: Study, counselors: Mapping[str, dspy.Module]) -> None:
@@ -129,7 +129,7 @@ class Prepared:
         seeds: those it plays.
         counselors: program of each method.
         client: the client's program.
-        artefacts: the tuned agents among them.
+        artefacts: the optimized agents among them.
     """
 
     study: Study
@@ -169,7 +169,7 @@ def prepare(source: str, settings: Sequence[str]) -> Prepared:
     """
     study = load_study(source, settings)
     file = load_seeds(study.seeds)
-    artefacts = [load_artefact(source) for source in study.tuned]
+    artefacts = [load_artefact(source) for source in study.optimized]
     programs = make_programs(study, artefacts)
     seeds = file.take(study.sessions, study.split)
     return Prepared(study, file, seeds, *programs, artefacts)
@@ -181,7 +181,7 @@ def check_disk(path: Path, sessions: int, exchanges: int) -> None:
     Raises:
         UsageError: less is free than the sessions will take.
     """
-    needed = sessions * (_SESSION_BYTES + _TURN_BYTES * exchanges) + 50_000_000
+    needed = sessions * (_SESSION_BYTES + _EXCHANGE_BYTES * exchanges) + 50_000_000
     check_free(path, needed, "the run")
 
 

@@ -59,7 +59,7 @@ def provenance(
     identity: dict[str, Any],
     seeds: SeedFile,
     models: Mapping[str, LMSpec],
-    tuned: Sequence[dict[str, Any]] = (),
+    optimized: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """The run's provenance record.
 
@@ -68,7 +68,7 @@ def provenance(
         identity: its identity.
         seeds: its seed file.
         models: each role's resolved model.
-        tuned: the facts of each artefact in use.
+        optimized: the facts of each artefact in use.
     """
     return {
         "identity": identity,
@@ -85,16 +85,16 @@ def provenance(
         "packages": versions(),
         "python": platform.python_version(),
         "commit": commit(),
-    } | ({"tuned": list(tuned)} if tuned else {})
+    } | ({"optimized": list(optimized)} if optimized else {})
 
 
 def session_provenance(whole: dict[str, Any]) -> dict[str, Any]:
     """The part of it that stands in every session file, nothing that differs between two runs."""
-    tuned, left_out = whole.get("tuned", ()), whole["study"].get("leave_out")
+    optimized, left_out = whole.get("optimized", ()), whole["study"].get("leave_out")
     return {
         "study": digest(whole["identity"]),
         "seed": whole["study"]["seed"],
-        "fidelity": whole["study"]["fidelity"],
+        "profile": whole["study"]["profile"],
         "switches": whole["study"]["switches"],
         "prompts": whole["prompts"]["set"],
         "prompts_sha256": digest(whole["prompts"]["sha256"]),
@@ -105,5 +105,9 @@ def session_provenance(whole: dict[str, Any]) -> dict[str, Any]:
         "commit": whole["commit"],
         "use": "research only, never clinical use",
         **({"leave_out": left_out} if left_out else {}),
-        **({"tuned": [name for one in tuned for name in one["agents"]]} if tuned else {}),
+        **(
+            {"optimized": [name for one in optimized for name in one["agents"]]}
+            if optimized
+            else {}
+        ),
     }

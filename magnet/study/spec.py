@@ -24,7 +24,7 @@ from magnet.core.errors import UsageError, nearest
 from magnet.lm.spec import CONNECTION, PARENTS, ROLES, LMSpec, Price, spec_for
 from magnet.lm.usage import Budget
 from magnet.study.optimize import OptimizeSpec
-from programs import FIDELITIES, METHODS, Fidelity
+from programs import METHODS, PROFILES, Profile
 from programs.own import is_own, look_in, name_of, source_sha256
 from signatures import SPECIALISTS
 
@@ -33,13 +33,13 @@ from signatures import SPECIALISTS
 NOT_IDENTITY = (
     *("name", "workers", "budget", "stages", "scales", "repeats", "judges", "expected"),
     "finetune",
-    *("tuned", "optimize"),  # what is tuned counts by its content
+    *("optimized", "optimize"),  # what is optimized counts by its content
 )
 _NOT_IDENTITY_LM = ("url", "key_env", "price", "timeout")
 
 _TABLES: dict[str, Iterable[str]] = {
     r"budget": Budget.model_fields,
-    r"switches": Fidelity.model_fields,
+    r"switches": Profile.model_fields,
     r"finetune": ("recipe", "model", "clients", "set", "merge"),
     r"optimize": OptimizeSpec.model_fields,
     r"optimize\.budget": Budget.model_fields,
@@ -47,6 +47,10 @@ _TABLES: dict[str, Iterable[str]] = {
     r"(lm|judges)\.[^.]+": LMSpec.model_fields,
     r"(lm|judges)\.[^.]+\.price": Price.model_fields,
 }
+
+
+#: Keys that had another name.
+_RENAMED = {"fidelity": "profile", "tuned": "optimized"}
 
 
 def _known_keys(path: str) -> Iterable[str] | None:
@@ -62,7 +66,7 @@ class Finetune(BaseModel):
     Attributes:
         recipe: one that ships, or a YAML file's path.
         model: the base model; the recipe's unless set.
-        clients: whose sessions to learn from: the ``train`` part's, or ``all`` clients'.
+        clients: whose sessions to learn from: the ``train`` split's, or ``all`` clients'.
         set: keys of the recipe that differ from it.
         merge: keep merged models too.
     """
@@ -86,22 +90,22 @@ class Study(BaseModel):
         seeds: a seed file's path, or ``ours``.
         sessions: how many of its seeds, from the first; all of them unless set.
         split: which clients of the seed file are played: ``all``, or the paper's training,
-            validation or test part; ``sessions`` counts within it.
+            validation or test split; ``sessions`` counts within it.
         exchanges: turns a session has at most after greeting and opening (paper: 20).
         seed: of the run; all sampling derives from it.
         stages: what to do, of ``generate``, ``judge``, ``finetune``, ``report``.
         scales: what judges rate.
-        repeats: how often a judge is asked each question; the fidelity's number unless set.
+        repeats: how often a judge is asked each question; the profile's number unless set.
         expected: record the judges' probability-weighted scores too, where servers give
             log-probabilities.
         judges: tables of LMSpec's keys by judge's name, over ``[lm.judge]``; one judge unless set.
         prompts: the prompt set.
-        fidelity: ``paper`` follows the paper's text, ``released`` the authors' scripts.
-        switches: single switches of ``programs.profile.Fidelity`` that differ from it.
+        profile: ``paper`` follows the paper's text, ``released`` the authors' scripts.
+        switches: single switches of ``programs.profile.Profile`` that differ from it.
         leave_out: specialists that MAGneT's methods do without, by role.
-        tuned: artefacts of ``optimize.selector``, by path: agents that take the place of the
+        optimized: artefacts of ``optimize.selector``, by path: agents that take the place of the
             frozen ones.
-        optimize: how ``optimize.selector`` tunes an agent on this study.
+        optimize: how ``optimize.selector`` optimizes an agent on this study.
         workers: sessions played at once; 64 unless set, 4 with the embedded LM.
         budget: upper bounds over all invocations of the run.
         finetune: how the stage of that name trains.
@@ -123,10 +127,10 @@ class Study(BaseModel):
     judges: dict[str, dict[str, Any]] = {}
     expected: bool = False
     prompts: str = "ours"
-    fidelity: Literal["paper", "released"] = "paper"
+    profile: Literal["paper", "released"] = "paper"
     switches: dict[str, Any] = {}
     leave_out: list[str] = []
-    tuned: list[str] = []
+    optimized: list[str] = []
     optimize: OptimizeSpec = OptimizeSpec()
     workers: PositiveInt | None = None
     budget: Budget = Budget()
@@ -160,13 +164,13 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _known_switches(self) -> "Study":
-        _ = self.faithful  # raises where a switch has a wrong value
+        _ = self.behaviour  # raises where a switch has a wrong value
         return self
 
     @cached_property
-    def faithful(self) -> Fidelity:
-        """The fidelity with the study's own switches."""
-        return Fidelity.model_validate(FIDELITIES[self.fidelity].model_dump() | self.switches)
+    def behaviour(self) -> Profile:
+        """The profile with the study's own switches."""
+        return Profile.model_validate(PROFILES[self.profile].model_dump() | self.switches)
 
     @property
     def own_methods(self) -> list[str]:
@@ -179,10 +183,10 @@ class Study(BaseModel):
 
     def _usual(self, role: str) -> dict[str, Any]:
         if role == "judge":
-            return self.faithful.judge_lm()
+            return self.behaviour.judge_lm()
         if role == "optimizer":  # instructions are long, and the next should not be as the last
             return {"temperature": 1.0, "max_tokens": 2048}
-        return self.faithful.technique_lm() if role == "technique" else {}
+        return self.behaviour.technique_lm() if role == "technique" else {}
 
     def judge_specs(self) -> dict[str, LMSpec]:
         """The judges' models by judge's name."""
@@ -204,7 +208,7 @@ class Study(BaseModel):
     @property
     def judge_repeats(self) -> int:
         """How often a judge is asked each question."""
-        return self.repeats or self.faithful.judge_repeats
+        return self.repeats or self.behaviour.judge_repeats
 
     def table_of(self, role: str) -> str:
         """The ``[lm.*]`` table a role's URL comes from."""
@@ -252,8 +256,8 @@ class Study(BaseModel):
 
     def _switches(self) -> dict[str, Any]:
         """The switches as the identity has them."""
-        switches = self.faithful.model_dump()
-        chosen = self.fidelity != "paper" or "ablations_see_history" in self.switches
+        switches = self.behaviour.model_dump()
+        chosen = self.profile != "paper" or "ablations_see_history" in self.switches
         if not chosen and set(self.methods) <= set(METHODS) - {"magnet-t", "magnet-c-t"}:
             # Under "paper" it was once off: runs it does not touch keep their identity.
             switches["ablations_see_history"] = False
@@ -276,6 +280,10 @@ def _check_keys(data: dict[str, Any], where: str, path: str = "") -> None:
     known = _known_keys(path)
     for key, value in data.items():
         inner = f"{path}.{key}" if path else key
+        if inner in _RENAMED:
+            raise UsageError(
+                f"{where}: the key {inner!r} is now called {_RENAMED[inner]!r}", "Rename it."
+            )
         if known is not None and key not in known:
             raise UsageError(f"{where}: unknown key {inner!r}{nearest(key, known)}")
         if _known_keys(inner) is not None or inner == "judges":

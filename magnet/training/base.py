@@ -51,16 +51,16 @@ def find_base(model: str) -> str:
     if not folder.is_dir():
         from magnet.training.dequantize import dequantize
 
-        part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-        part.mkdir(parents=True)
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        temporary.mkdir(parents=True)
         try:
-            dequantize(weights(), part)
-            part.rename(folder)
+            dequantize(weights(), temporary)
+            temporary.rename(folder)
         except OSError:
             if not folder.is_dir():  # another process was faster
                 raise
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
     return str(folder)
 
 

@@ -16,7 +16,7 @@ from magnet.training.plan import Plan
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 URL = "http://localhost:8000"
 #: What the evaluation takes over from the study of the training sessions.
-_SAME = ("exchanges", "seed", "fidelity", "switches", "scales", "repeats", "expected", "judges")
+_SAME = ("exchanges", "seed", "profile", "switches", "scales", "repeats", "expected", "judges")
 
 
 def served_name(plan: Plan, agent: str) -> str:
@@ -34,7 +34,7 @@ def serve_command(plan: Plan, adapters: Mapping[str, Path]) -> str:
 
 
 def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bool:
-    """Writes the study, and the test part's seeds beside it where no seed file gives them.
+    """Writes the study, and the test split's seeds beside it where no seed file gives them.
 
     Returns:
         Whether there is anybody to evaluate with: without an unseen client, no study.
@@ -59,7 +59,7 @@ def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bo
     data |= {key: study[key] for key in _SAME if study.get(key) is not None}
     data |= seeds | {"prompts": plan.prompts, "lm": tables}
     comment = (
-        "# Tuned counselors with the clients of the test part, whom they have not seen, and the\n"
+        "# Tuned counselors with the clients of the test split, whom they have not seen, and the\n"
         "# untuned base as client. Serve base and adapters first:\n"
         f"#   {serve_command(plan, adapters)}\n"
         "# and name your judge in [lm.judge] (url, model, key_env): else the base judges.\n"

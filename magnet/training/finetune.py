@@ -28,7 +28,7 @@ def identity_of(plan: Plan) -> dict[str, Any]:
     """All that decides what comes out: a folder goes on with the same, and with nothing else."""
     rows = digest({"train": [row.ids for row in plan.train.rows]})
     held = digest({"validation": [row.ids for row in plan.validation.rows]})
-    # Absent for the training part: folders from before there was a choice still go on.
+    # Absent for the training split: folders from before there was a choice still go on.
     seen = {"clients": "all"} if plan.clients == "all" else {}
     return seen | {
         "method": plan.method,
@@ -162,12 +162,12 @@ def launcher(recipe: Recipe) -> list[str]:
 def _measure(plan: Plan, out: Path, keep: Path | None, console: Console) -> None:
     trained = orjson.loads((out / TRAINED).read_bytes())
     recipe, rows, found = plan.recipe, plan.validation.rows, {}
-    part = keep.with_name(f".{keep.name}.part") if keep else None
+    temporary = keep.with_name(f".{keep.name}.tmp") if keep else None
     if rows:
         console.print(f"Measuring {len(rows)} held-out replies.", highlight=False)
-        found = measure_all(plan.base, out / ADAPTER, recipe.serve, rows, part)
-    elif part:
-        merge(plan.base, out / ADAPTER, recipe.serve, part)
-    if keep and part:
-        part.rename(keep)
+        found = measure_all(plan.base, out / ADAPTER, recipe.serve, rows, temporary)
+    elif temporary:
+        merge(plan.base, out / ADAPTER, recipe.serve, temporary)
+    if keep and temporary:
+        temporary.rename(keep)
     write_results(plan, out, trained, found)

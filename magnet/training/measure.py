@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from magnet.training.base import cuda, in_float32_on_cpu, load_as_served, release
-from magnet.training.tokens import Row
+from magnet.training.tokens import TokenRow
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Likelihood:
         return {"nll": self.nll, "perplexity": self.perplexity}
 
 
-def likelihood(model: Any, rows: Sequence[Row]) -> Likelihood:
+def likelihood(model: Any, rows: Sequence[TokenRow]) -> Likelihood:
     """The replies' likelihood; row by row, so that padding has no say in it."""
     import torch
 
@@ -52,7 +52,7 @@ def likelihood(model: Any, rows: Sequence[Row]) -> Likelihood:
 
 
 def measure_all(
-    base: str, adapter: Path, serve: str, rows: Sequence[Row], merged: Path | None = None
+    base: str, adapter: Path, serve: str, rows: Sequence[TokenRow], merged: Path | None = None
 ) -> dict[str, Likelihood]:
     """Likelihood under the base, the base with its adapter beside it, and the two merged.
 
@@ -63,7 +63,7 @@ def measure_all(
         base: the base model.
         adapter: folder of the adapter.
         serve: precision of the weights.
-        rows: of the validation part.
+        rows: of the validation split.
         merged: folder to keep the merged model in.
     """
     import torch

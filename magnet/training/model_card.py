@@ -17,8 +17,8 @@ from magnet.training.recipe import EMBEDDED
 from magnet.training.train import ADAPTER
 
 #: Why something is not there.
-NO_VALIDATION = "Likelihood is not measured: the validation part gave no row."
-NO_TEST = "No client is in the test part: there is no study to evaluate with."
+NO_VALIDATION = "Likelihood is not measured: the validation split gave no row."
+NO_TEST = "No client is in the test split: there is no study to evaluate with."
 NONE_HELD_OUT = (
     "Likelihood is not measured: the adapter learns from all clients, so no reply is held out."
 )
@@ -118,7 +118,7 @@ def _likelihood_text(plan: Plan, found: Mapping[str, Likelihood]) -> str:
     shown = table(("model", "NLL a reply token (nats)", "perplexity"), likelihood_rows(measured))
     return (
         f"{shown}\n\nOver {first.rows} replies with {first.tokens:,} tokens of the validation "
-        f"part, {arithmetic(plan.recipe.serve)}."
+        f"split, {arithmetic(plan.recipe.serve)}."
     )
 
 
@@ -142,7 +142,7 @@ def _evaluation_text(plan: Plan, studied: bool) -> str:
     if studied:
         return (
             "Then `python -m magnet.reproduce evaluate.toml` role-plays the clients of the test "
-            "part, whom it has\nnot seen, and has the sessions judged."
+            "split, whom it has\nnot seen, and has the sessions judged."
         )
     if plan.clients == "all":
         return f"{NONE_UNSEEN} To have it judged, play it with seeds of other clients."

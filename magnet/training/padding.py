@@ -1,4 +1,4 @@
-"""Rows padded to one length, the padding counted in the loss: what the authors' script does.
+"""TokenRows padded to one length, the padding counted in the loss: what the authors' script does.
 
 It pads every row to the limit with the end-of-text token, on the right, and copies the ids to the
 labels. The attention mask is 0 on the padding, but the loss counts it.

@@ -12,12 +12,12 @@ from magnet.core.seeds import SPLIT, SPLITS, Split
 from magnet.dataset.pairs import PairSet, read_pairs, tuned_agent
 from magnet.training.base import check_extra, find_base, open_config, open_tokenizer, quiet
 from magnet.training.recipe import Recipe
-from magnet.training.tokens import Renderer, Row, Rows, make_rows
+from magnet.training.tokens import Renderer, TokenRow, TokenRows, make_rows
 
-#: Whose sessions are learned from: the training part's (paper, appendix E), or all clients', as
+#: Whose sessions are learned from: the training split's (paper, appendix E), or all clients', as
 #: the paper does for CounselingBench (appendix F).
 Clients = Literal["train", "all"]
-#: Clients in the three parts, for proportion.
+#: Clients in the three splits, for proportion.
 SIZES = {"train": SPLIT, "all": (1, 0, 0)}
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _GB = 1e9
@@ -60,7 +60,7 @@ class Plan:
         recipe: resolved.
         base: folder or name of the base model.
         pairs: the run's.
-        train: rows of the training part.
+        train: rows of the training split.
         validation: rows NLL is measured on.
         provenance: the run's.
         clients: whose sessions; with ``all`` no client is held out.
@@ -72,8 +72,8 @@ class Plan:
     recipe: Recipe
     base: str
     pairs: PairSet
-    train: Rows
-    validation: Rows
+    train: TokenRows
+    validation: TokenRows
     provenance: Mapping[str, Any]
     clients: Clients = "train"
 
@@ -142,7 +142,7 @@ def make_plan(
     base = find_base(recipe.model)
     renderer = Renderer(open_tokenizer(base), recipe.template)
 
-    def rows(split: Any) -> Rows:
+    def rows(split: Any) -> TokenRows:
         return make_rows(pairs.of(split), renderer, recipe.tokens, named)
 
     held = rows("validation")
@@ -160,8 +160,8 @@ def default_folder(run: Path, method: str, clients: Clients = "train") -> Path:
     return run / (tuned_agent(method) + ("-all" if clients == "all" else ""))
 
 
-def spread(rows: Sequence[Row], count: int | None) -> list[Row]:
-    """So many rows, evenly taken: of all sessions, early turns and late ones."""
+def spread(rows: Sequence[TokenRow], count: int | None) -> list[TokenRow]:
+    """So many rows, evenly taken: of all sessions, early exchanges and late ones."""
     if count is None or count >= len(rows):
         return list(rows)
     return [rows[i * len(rows) // count] for i in range(count)]

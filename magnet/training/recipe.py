@@ -95,7 +95,7 @@ class Recipe(BaseModel):
 
     @property
     def rows_a_step(self) -> int:
-        """Rows that a step sees, over all devices."""
+        """TokenRows that a step sees, over all devices."""
         return self.batch * self.accumulation * self.gpus
 
 

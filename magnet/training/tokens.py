@@ -22,7 +22,7 @@ _OTHER = "Render the prompt here instead: --set \"template='llama3'\" or 'chatml
 
 
 @dataclass(frozen=True)
-class Row:
+class TokenRow:
     """A training example as token ids.
 
     Attributes:
@@ -47,8 +47,8 @@ class Row:
 
 
 @dataclass
-class Rows:
-    """Rows of pairs, and what fitting them to the limit took.
+class TokenRows:
+    """TokenRows of pairs, and what fitting them to the limit took.
 
     Attributes:
         rows: those that fit.
@@ -56,7 +56,7 @@ class Rows:
         left_out: pairs that do not fit however few messages are left.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[TokenRow] = field(default_factory=list)
     shortened: int = 0
     left_out: int = 0
 
@@ -104,11 +104,11 @@ class Renderer:
         ids = self.tokenizer(text, add_special_tokens=self.template is not None)["input_ids"]
         return list(ids)
 
-    def row(self, messages: Messages, raw: str | None = None) -> Row:
+    def row(self, messages: Messages, raw: str | None = None) -> TokenRow:
         """The row of a chat whose last message is the reply; see ``prompt_ids``."""
         prompt = self.prompt_ids(messages[:-1], raw)
         reply = self.tokenizer(messages[-1]["content"], add_special_tokens=False)["input_ids"]
-        return Row([*prompt, *reply, self.end], len(prompt))
+        return TokenRow([*prompt, *reply, self.end], len(prompt))
 
     def _own(self, messages: Messages, **options: Any) -> str:
         said = [dict(message) for message in messages]
@@ -148,18 +148,20 @@ class Renderer:
         return int(ids[0])
 
 
-def make_rows(pairs: Iterable[Pair], renderer: Renderer, limit: int, prompts: str = "ours") -> Rows:
+def make_rows(
+    pairs: Iterable[Pair], renderer: Renderer, limit: int, prompts: str = "ours"
+) -> TokenRows:
     """Rows of at most ``limit`` tokens: the oldest exchanges go first, the reply is never cut."""
-    made = Rows()
+    made = TokenRows()
     for pair in pairs:
 
-        def row(exchanges: int, pair: Pair = pair) -> Row:
+        def row(exchanges: int, pair: Pair = pair) -> TokenRow:
             drop = 2 * exchanges
             said = messages_for(pair, prompts, drop)
             return renderer.row(said, raw_prompt(pair, prompts, drop))
 
         # The fewest exchanges to drop: rows get shorter with each, so halving finds it.
-        def fits(exchanges: int, row: Callable[[int], Row] = row) -> bool:
+        def fits(exchanges: int, row: Callable[[int], TokenRow] = row) -> bool:
             return len(row(exchanges).ids) <= limit
 
         most = (len(pair.history) + 1) // 2

@@ -1,4 +1,4 @@
-"""One tuning from start to end: score the start, search, compare on held-out clients."""
+"""One optimization from start to end: score the start, search, compare on held-out clients."""
 
 import asyncio
 import traceback
@@ -20,12 +20,12 @@ from optimize.interrupts import INTERRUPTED, printing_to, stopping
 from optimize.optimizers import Search, search
 from optimize.progress import Watch
 from optimize.scoreboard import Board, Candidate, Halt, halt_for
-from optimize.task import Stage, Trial
+from optimize.task import Task, Trial
 
 
 @dataclass
 class Result:
-    """What a tuning came to.
+    """What an optimization came to.
 
     Attributes:
         start: where the search started.
@@ -34,7 +34,7 @@ class Result:
         arms: compared on the test examples; empty where they were not measured.
         verdict: what they say.
         stopped: why the search ended before its end, "" where it did not.
-        left_out: examples without a score at the start, by part, with the reason.
+        left_out: examples without a score at the start, by split, with the reason.
         interrupted: by the user, or by a fault: the same command goes on.
         demonstration: the judge is the embedded LM.
     """
@@ -57,22 +57,22 @@ class Result:
 
 
 @dataclass
-class Tuning:
-    """What a tuning needs.
+class Setup:
+    """What an optimization needs.
 
     Args:
-        stage: plays and scores examples.
+        task: plays and scores examples.
         spec: how.
-        lm: of the agents under tuning.
+        lm: of the agents under optimization.
         prompt_lm: writes instructions.
         meter: counts every call.
         seed: of the search.
         threads: examples played at once.
         watch: tells a person.
-        log: file that takes what DSPy's optimisers print.
+        log: file that takes what DSPy's optimizers print.
     """
 
-    stage: Stage
+    task: Task
     spec: OptimizeSpec
     lm: dspy.LM
     prompt_lm: dspy.LM
@@ -88,10 +88,10 @@ class Tuning:
         Raises:
             UsageError: the budget is too small, or the judge gives no scores.
         """
-        validation = [e.id for e in self.stage.parts["validation"]]
+        validation = [e.id for e in self.task.splits["validation"]]
         board = Board(validation, self.spec.metric_calls, self.watch.outcome)
         self.meter.limit(self._for_search())
-        start = Trial(self.stage, board, self.stage.agents("dspy"))
+        start = Trial(self.task, board, self.task.agents("dspy"))
         first = board.candidate(start)
         result = Result(first, first, board, [], Verdict("not measured", "Not measured."))
         try:
@@ -114,21 +114,21 @@ class Tuning:
         return result
 
     def _search(self, start: Trial, result: Result) -> None:
-        board, parts = result.board, dict(self.stage.parts)
-        self.watch.phase("scoring the start", len(parts["train"]) + len(parts["validation"]))
-        self._evaluate(start, [*parts["train"], *parts["validation"]])
+        board, splits = result.board, dict(self.task.splits)
+        self.watch.phase("scoring the start", len(splits["train"]) + len(splits["validation"]))
+        self._evaluate(start, [*splits["train"], *splits["validation"]])
         outcomes = result.start.outcomes
         kept: dict[str, list[dspy.Example]] = {}
-        for part in ("train", "validation"):
+        for split in ("train", "validation"):
             missing = {
-                e.id: outcomes[e.id].missing for e in parts[part] if outcomes[e.id].score is None
+                e.id: outcomes[e.id].missing for e in splits[split] if outcomes[e.id].score is None
             }
             if missing:
-                result.left_out[part] = missing
-            kept[part] = [e for e in parts[part] if e.id not in missing]
-            if not kept[part]:
+                result.left_out[split] = missing
+            kept[split] = [e for e in splits[split] if e.id not in missing]
+            if not kept[split]:
                 raise UsageError(
-                    f"optimize: none of {len(missing)} {part} examples has a score: "
+                    f"optimize: none of {len(missing)} {split} examples has a score: "
                     f"{next(iter(missing.values()))}",
                     "Check the judge and the selector's model: magnet doctor STUDY.toml",
                 )
@@ -159,7 +159,7 @@ class Tuning:
                 result.stopped = f"{self.spec.optimizer} failed: {error} (see {self.log.name})"
         programs = [found] if found is not None else []
         programs += [c["program"] for c in getattr(found, "candidate_programs", [])[:3]]
-        for program in programs:  # some optimisers choose by training examples alone
+        for program in programs:  # some optimizers choose by training examples alone
             self._evaluate(program, kept["validation"])
 
     def _evaluate(self, program: dspy.Module, examples: Sequence[dspy.Example]) -> None:
@@ -182,20 +182,20 @@ class Tuning:
 
     @property
     def comparison(self) -> Comparison:
-        """The arms of this tuning."""
-        return Comparison(self.stage, self.lm, self.seed, self.threads, self.watch)
+        """The arms of this optimization."""
+        return Comparison(self.task, self.lm, self.seed, self.threads, self.watch)
 
     @property
     def reserve(self) -> int:
         """LM calls of the comparison, if nothing is asked twice."""
         arms = len(self.comparison.names)
-        return arms * len(self.stage.parts["test"]) * sum(self.stage.calls.values())
+        return arms * len(self.task.splits["test"]) * sum(self.task.calls.values())
 
     @property
     def least(self) -> int:
         """LM calls without any search: the start and the comparison."""
-        windows = len(self.stage.parts["train"]) + len(self.stage.parts["validation"])
-        return windows * sum(self.stage.calls.values()) + self.reserve
+        windows = len(self.task.splits["train"]) + len(self.task.splits["validation"])
+        return windows * sum(self.task.calls.values()) + self.reserve
 
     def check(self) -> None:
         """Refuses a budget that leaves nothing to search with.
@@ -210,7 +210,7 @@ class Tuning:
                 f"start and the comparison take {self.least} ({self.reserve} for the comparison)",
                 "Give more (--budget-calls), or fewer prefixes: --set optimize.test=4",
             )
-        windows = len(self.stage.parts["train"]) + len(self.stage.parts["validation"])
+        windows = len(self.task.splits["train"]) + len(self.task.splits["validation"])
         if self.spec.metric_calls <= windows:
             raise UsageError(
                 f"optimize: metric_calls is {self.spec.metric_calls}, and scoring the start takes "
