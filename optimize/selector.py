@@ -198,7 +198,7 @@ def _print_result(study: Study, result: Result, page: Path, console: Console) ->
         say("The best so far is kept; the same command goes on.")
     say(f"Artefact and report: {page.parent}")
     say(f"Open in a browser: {page}")
-    if study.optimize.agent.startswith("technique"):
+    if study.optimize.agent in ("technique", "technique-unplanned"):
         say(f"Use it: python -m magnet.reproduce --selector {page.parent}")
 
 

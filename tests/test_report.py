@@ -184,7 +184,7 @@ def test_the_command_says_where_the_page_is(run, tmp_path):
 
 def test_statistics_are_loaded_by_the_report_alone():
     code = (
-        "import sys, magnet.cli, magnet.reproduce, eval.ctrs, eval.wai, eval.panas, eval.scores;"
+        "import sys, magnet.cli, magnet.reproduce, eval.scale, eval.scores;"
         "print([m for m in ('scipy', 'statsmodels', 'pandas', 'krippendorff') if m in sys.modules])"
     )
     line = [sys.executable, "-c", code]

@@ -7,11 +7,9 @@ and standard deviations of 3, 4 and 5. Table 2 is ``eval.report.lexicon``'s.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from eval.ctrs import CTRS
-from eval.panas import AFTER
 from eval.report import methods
-from eval.scale import Scale
-from eval.wai import WAI
+from signatures import Scale
+from signatures.scales import CTRS, PANAS, WAI
 
 _ATTITUDES = ("positive", "neutral", "negative")
 #: A mean nearer to zero than this share of its scale's range is no base for a percentage, and two
@@ -97,7 +95,7 @@ def shift_measures() -> tuple[Measure, ...]:
             f"PANAS {attitude}",
             "panas",
             affect,
-            _near(AFTER),
+            _near(PANAS),
             attitude,
             lower,
         )

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from eval.reliability import SCALES
 from eval.render.numbers import number
 from eval.render.svg import Mark, bars, compact, dots, figure, heat
 from eval.report.evaluation import Evaluation
@@ -12,7 +11,7 @@ from eval.report.methods import label
 from eval.report.sessions import SessionFacts
 from eval.scale import mean_of
 from eval.statistics import mean_interval
-from signatures import Technique
+from signatures import SCALES, Technique
 
 _INTERVAL = "Mean and its 95% interval (t)."
 

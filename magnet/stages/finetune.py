@@ -7,9 +7,10 @@ from rich.console import Console
 from magnet.core.errors import UsageError
 from magnet.study.spec import Study
 from magnet.training.recipe import Recipe, load_recipe
+from signatures import PARENTS
 
 #: Methods whose sessions the paper tunes a counselor on.
-TUNED_ON = ("magnet", "cactus", "psych8k")
+TUNED_ON = tuple(name.removeprefix("tuned-") for name in PARENTS)
 
 
 def recipe_of(study: Study) -> Recipe:
