@@ -101,5 +101,5 @@ def show_run(run: Path, console: Console) -> None:
             (first if len(first) <= BRIEF else first[:BRIEF] + "...", "dim"),
         )
         console.print(text, highlight=False, soft_wrap=True)
-    for session_id, reason in unfinished(run):
-        console.print(f"{session_id}  unfinished: {reason}", highlight=False)
+    for one in unfinished(run):
+        console.print(f"{one.id}  unfinished: {one.reason}", highlight=False)

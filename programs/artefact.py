@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from magnet.core.errors import UsageError
-from magnet.core.journal import write_atomically
+from magnet.core.files import write_atomically
 from programs import Agent
 from programs.state import apply_state, fields_of
 from signatures import AGENTS

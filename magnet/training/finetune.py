@@ -10,7 +10,8 @@ import orjson
 from rich.console import Console
 
 from magnet.core.errors import UsageError
-from magnet.core.journal import RunDirectory, write_atomically
+from magnet.core.files import write_json
+from magnet.core.journal import RunDirectory
 from magnet.study.spec import digest
 from magnet.training.base import cuda
 from magnet.training.checks import check_machine, check_plan
@@ -124,8 +125,7 @@ def _begin(plan: Plan, out: Path, identity: dict[str, Any], report_to: str | Non
     (out / "recipe.yaml").write_text(recipe_yaml(plan.recipe), encoding="utf-8")
     (out / JOB).write_bytes(orjson.dumps({"base": plan.base, "report_to": report_to}))
     whole = {"identity": identity} | provenance_of(plan)
-    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    write_atomically(out / PROVENANCE, orjson.dumps(whole, option=option))
+    write_json(out / PROVENANCE, whole)
 
 
 def _launch(out: Path, recipe: Recipe, console: Console) -> None:
