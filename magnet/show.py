@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
+from magnet.console.tables import print_line
 from magnet.core.errors import UsageError
 from magnet.core.journal import read_session, read_sessions, unfinished
 from magnet.core.session import Exchange, Session
@@ -102,4 +103,4 @@ def show_run(run: Path, console: Console) -> None:
         )
         console.print(text, highlight=False, soft_wrap=True)
     for one in unfinished(run):
-        console.print(f"{one.id}  unfinished: {one.reason}", highlight=False)
+        print_line(console, f"{one.id}  unfinished: {one.reason}")

@@ -292,8 +292,8 @@ def unfinished(path: Path) -> Iterator[Unfinished]:
         if (path / "sessions" / f"{file.stem}.json").is_file():  # killed while publishing
             continue
         method, reason = None, "interrupted"
-        for said, reason in read_lines(file, _state, None):
-            method = said or method
+        for said, why in read_lines(file, _state, None):
+            method, reason = said or method, why
         yield Unfinished(file.stem, method, reason)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from rich.console import Console
 
+from magnet.console.tables import print_line
 from magnet.core.errors import UsageError
 from magnet.core.files import write_json
 from magnet.core.journal import RunDirectory
@@ -164,7 +165,7 @@ def _measure(plan: Plan, out: Path, keep: Path | None, console: Console) -> None
     recipe, rows, found = plan.recipe, plan.validation.rows, {}
     temporary = keep.with_name(f".{keep.name}.tmp") if keep else None
     if rows:
-        console.print(f"Measuring {len(rows)} held-out replies.", highlight=False)
+        print_line(console, f"Measuring {len(rows)} held-out replies.")
         found = measure_all(plan.base, out / ADAPTER, recipe.serve, rows, temporary)
     elif temporary:
         merge(plan.base, out / ADAPTER, recipe.serve, temporary)

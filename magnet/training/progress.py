@@ -10,6 +10,7 @@ from rich.progress import Progress as Bar
 from transformers import TrainerCallback
 
 from magnet.console.progress import PLAIN_EVERY
+from magnet.console.tables import print_line
 from magnet.core.files import write_lines
 
 _KEPT = {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
@@ -45,7 +46,7 @@ class Progress(TrainerCallback):
         if self.console is None or not state.is_world_process_zero:
             return
         if self.resumed_at:
-            self.console.print(f"Going on after step {self.resumed_at}.", highlight=False)
+            print_line(self.console, f"Going on after step {self.resumed_at}.")
         if self.console.is_terminal:
             self.bar = Bar(
                 TextColumn("train"),
@@ -81,9 +82,9 @@ class Progress(TrainerCallback):
         ):
             self.printed = now
             left = (now - self.started) / done * (state.max_steps - state.global_step)
-            self.console.print(
+            print_line(
+                self.console,
                 f"step {state.global_step}/{state.max_steps}, {said}, about {left:.0f} s left",
-                highlight=False,
             )
 
     def stop(self) -> None:

@@ -1,12 +1,13 @@
 """What ``magnet finetune`` prints."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import orjson
 from rich.console import Console
 
-from magnet.console.tables import print_table
+from magnet.console.tables import print_line, print_table
 from magnet.training.base import cuda
 from magnet.training.model_card import (
     NO_TEST,
@@ -26,10 +27,7 @@ _FLOPS = {"a GPU": 100e12, "a CPU": 0.05e12}
 
 def print_plan(plan: Plan, out: Path, console: Console) -> None:
     """Prints the resolved recipe, rows, tokens, steps, and what training takes, estimated."""
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
+    say = partial(print_line, console)
     sys.stdout.write(recipe_yaml(plan.recipe) + "\n")
     sys.stdout.flush()
     pairs, recipe = plan.pairs, plan.recipe
@@ -90,10 +88,7 @@ def print_tuned(folder: Path, console: Console) -> None:
 
     metrics = orjson.loads((folder / METRICS).read_bytes())
     trained, measured = metrics["training"], metrics["validation"]
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
+    say = partial(print_line, console)
     if trained["seconds"] and trained["tokens"]:
         say(
             f"{trained['steps']} steps; {trained['tokens'] / trained['seconds']:,.0f} tokens/s on "
