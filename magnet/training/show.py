@@ -7,14 +7,15 @@ from pathlib import Path
 import orjson
 from rich.console import Console
 
+from eval.render.numbers import likelihood_rows
 from magnet.console.tables import print_line, print_table
 from magnet.training.base import cuda
 from magnet.training.model_card import (
+    MEASURED,
     NO_TEST,
     NO_VALIDATION,
     NONE_HELD_OUT,
     NONE_UNSEEN,
-    likelihood_rows,
 )
 from magnet.training.plan import Plan, flops_a_token, memory_of
 from magnet.training.recipe import EMBEDDED, recipe_yaml
@@ -95,7 +96,7 @@ def print_tuned(folder: Path, console: Console) -> None:
             f"{trained['device']}; loss {trained['loss_first']:.3f} at first, "
             f"{trained['loss_last']:.3f} at last"
         )
-    if rows := likelihood_rows(measured):
+    if rows := likelihood_rows(measured, MEASURED):
         say(f"NLL a reply token of {measured['rows']} validation replies, {measured['precision']}:")
         print_table(console, ["model", "NLL", "perplexity"], rows)
     else:
