@@ -1,19 +1,17 @@
 """Judging: every question once, scores on disk as they come, nothing asked twice."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
-
-import orjson
+from typing import Any
 
 from eval.dialogues import Dialogue
 from eval.scores import FILE, Score, load_scores
+from magnet.core.files import Appender
 from magnet.core.rng import Draw
 from magnet.lm import LMSpec
 from magnet.lm.loop import on_disk
@@ -64,26 +62,18 @@ class ScoreBook:
         self.path = run / FILE
         counts = Counter((score.key, score.scale) for score in load_scores(run))
         self.known = {key for (key, record), n in counts.items() if n == _size(record)}
-        self._file: IO[bytes] | None = None
+        self._file = Appender(self.path)
         self._lock = Lock()
 
     def add(self, scores: Sequence[Score]) -> None:
         """Appends the scores of one question; threads may do so at once."""
-        lines = b"".join(orjson.dumps(asdict(score)) + b"\n" for score in scores)
         with self._lock:
-            if self._file is None:
-                if self.path.is_file():  # a torn last line, of a kill, goes
-                    raw = self.path.read_bytes()
-                    os.truncate(self.path, raw.rfind(b"\n") + 1)
-                self._file = self.path.open("ab")
-            self._file.write(lines)
-            self._file.flush()
+            self._file.add(*map(asdict, scores))
             self.known |= {score.key for score in scores}
 
     def close(self) -> None:
         """Closes the file."""
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
 
 @dataclass(frozen=True)

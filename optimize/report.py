@@ -17,7 +17,7 @@ from eval.render.svg import Mark, dots, figure, heat, lines
 from eval.report.files import USE
 from eval.report.page import style
 from eval.statistics import mean_interval
-from magnet.core.journal import write_atomically
+from magnet.core.files import write_atomically
 from optimize.arms import Arm
 from optimize.search import Result
 from signatures import Technique

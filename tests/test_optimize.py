@@ -275,7 +275,7 @@ def test_a_server_that_goes_away_ends_the_search_and_loses_nothing(
         ([], {"metric_calls": 3}, "scoring the start takes"),
         ([], {"options": {"speed": 3}}, "has no option 'speed'"),
         ([], {"colour": 3}, "unknown key 'optimize.colour'"),
-        ([], {"split": [1, 1, 40]}, "part is empty"),
+        ([], {"split": [1, 1, 40]}, "split is empty"),
         (["--run", "nowhere"], {}, "cannot read nowhere"),
     ],
 )

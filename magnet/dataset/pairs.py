@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from magnet.core.errors import UsageError
-from magnet.core.journal import method_names, read_provenance, read_sessions
+from magnet.core.journal import read_provenance, read_sessions
 from magnet.core.seeds import SPLIT, SPLITS, GenerationSeed, Split
 from magnet.core.session import Message, Session, transcript
 from magnet.dataset.left_out import read_flags, unfinished_by_reason
@@ -166,7 +166,7 @@ def read_pairs(
             left_out[reason] += 1
         else:
             pairs += _pairs(session, parts[session.seed.client_id], skipped)
-    left_out.update(unfinished_by_reason(run, method_names(provenance), method))
+    left_out.update(unfinished_by_reason(run, method))
     _check_found(run, method, found)
     if not pairs:
         why = ", ".join(f"{n} {reason}" for reason, n in sorted(left_out.items()))

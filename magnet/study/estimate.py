@@ -7,7 +7,7 @@ import dspy
 from rich.console import Console
 
 from magnet.console.progress import money_text
-from magnet.console.tables import print_table
+from magnet.console.tables import print_line, print_table
 from magnet.core.seeds import GenerationSeed
 from magnet.lm.usage import cost
 from magnet.study.prepare import Prepared, role_of
@@ -144,11 +144,10 @@ def print_estimate(prepared: Prepared, console: Console) -> None:
     sums = [sum(getattr(r, n) for r in rows) for n in ("calls", "input_tokens", "output_tokens")]
     lines.append(["total", *(f"{s:,}" for s in sums), money_text(money)])
     study = prepared.study
-    console.print(
+    print_line(
+        console,
         f"{study.name}: {prepared.sessions} sessions of {study.exchanges} exchanges. "
         "Replies at their token limit, 4 characters a token, no retries.",
-        highlight=False,
-        soft_wrap=True,
     )
     columns = ["role", "calls", "input tokens", "output tokens", "money"]
     print_table(console, columns, lines)

@@ -10,7 +10,7 @@ from typing import Any
 import dspy
 
 from magnet.core.errors import UsageError
-from magnet.core.journal import check_free
+from magnet.core.files import check_free
 from magnet.core.seeds import GenerationSeed, SeedFile, load_seeds
 from magnet.lm import LMSpec, Meter, make_lm, resolve
 from magnet.lm.http import Asker, Engine

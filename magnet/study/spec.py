@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from magnet.core.errors import UsageError, nearest
+from magnet.core.errors import UsageError, first_of, nearest
 from magnet.lm.spec import CONNECTION, LMSpec, Price, spec_for
 from magnet.lm.usage import Budget
 from magnet.study.optimize import OptimizeSpec
@@ -353,9 +353,8 @@ def _checked(build: Callable[[], Any], study: Study, table: str) -> None:
     try:
         build()
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, (table, *first["loc"])))
-        raise UsageError(f"study {study.name}: {field}: {first['msg']}") from None
+        field, wrong = first_of(error, table)
+        raise UsageError(f"study {study.name}: {field}: {wrong}") from None
 
 
 def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
@@ -381,8 +380,6 @@ def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
             _checked(partial(study.spec, role), study, f"lm.{role}")
         _checked(study.judge_specs, study, "judges")
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        text = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"study {source}: {field}: {text}") from None
+        field, wrong = first_of(error)
+        raise UsageError(f"study {source}: {field}: {wrong}") from None
     return study

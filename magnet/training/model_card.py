@@ -1,7 +1,6 @@
 """The model card of an adapter, and the sentences on what could not be done for it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -9,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from eval.render.numbers import likelihood_rows
 from magnet.dataset.card_tables import listed, table
 from magnet.training.evaluation import serve_command
 from magnet.training.measure import Likelihood, arithmetic
@@ -23,6 +23,8 @@ NONE_HELD_OUT = (
     "Likelihood is not measured: the adapter learns from all clients, so no reply is held out."
 )
 NONE_UNSEEN = "There is no evaluate.toml: no client of the run is unseen."
+#: Models as ``likelihood_rows`` names them on a card and on the terminal.
+MEASURED = {"base": "base", "adapter": "base with the adapter", "merged": "merged"}
 #: Whose weights the embedded LM's are, in four bits.
 _SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -35,16 +37,6 @@ def seen_clients(plan: Plan) -> list[str]:
 def why_not_measured(plan: Plan) -> str:
     """Why there is no likelihood where there is none."""
     return NONE_HELD_OUT if plan.clients == "all" else NO_VALIDATION
-
-
-def likelihood_rows(measured: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Model, NLL and perplexity as they are printed, from metrics.json's ``validation``."""
-    names = {"base": "base", "adapter": "base with the adapter", "merged": "merged"}
-    return [
-        (text, f"{measured[name]['nll']:.4f}", f"{measured[name]['perplexity']:.2f}")
-        for name, text in names.items()
-        if name in measured
-    ]
 
 
 def model_card(
@@ -114,8 +106,8 @@ def _likelihood_text(plan: Plan, found: Mapping[str, Likelihood]) -> str:
     if not found:
         return why_not_measured(plan)
     first = next(iter(found.values()))
-    measured = {name: asdict(one) | one.to_json() for name, one in found.items()}
-    shown = table(("model", "NLL a reply token (nats)", "perplexity"), likelihood_rows(measured))
+    rows = likelihood_rows({name: one.to_json() for name, one in found.items()}, MEASURED)
+    shown = table(("model", "NLL a reply token (nats)", "perplexity"), rows)
     return (
         f"{shown}\n\nOver {first.rows} replies with {first.tokens:,} tokens of the validation "
         f"split, {arithmetic(plan.recipe.serve)}."
