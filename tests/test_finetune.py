@@ -141,7 +141,7 @@ def test_a_split_plays_its_clients_and_sessions_counts_within_it():
     with pytest.raises(UsageError, match=r"sessions is 99, but ours holds \d+ seeds in its test"):
         file.take(99, "test")
     few = replace(file, seeds=file.seeds[:3])  # one client, in the training part
-    with pytest.raises(UsageError, match="ours holds no seeds in its test part"):
+    with pytest.raises(UsageError, match="ours holds no seeds in its test split"):
         few.take(None, "test")
 
 
