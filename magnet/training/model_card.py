@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
-
-import yaml
 
 from eval.render.numbers import likelihood_rows
 from magnet.dataset.card_tables import listed, table
@@ -55,15 +52,17 @@ def model_card(
         found: likelihood of the validation replies by model; empty where there are none.
         studied: whether there is a study to evaluate it with.
     """
+    from huggingface_hub import ModelCard, ModelCardData
+
     recipe, pairs = plan.recipe, plan.pairs
     base = plan.recipe.model if plan.recipe.model != EMBEDDED else _SMOLLM2
-    front = {
-        "base_model": base,
-        "library_name": "peft",
-        "language": ["en"],
-        "license": "other",
-        "tags": ["synthetic", "counseling", "lora", "research-only"],
-    }
+    metadata = ModelCardData(
+        base_model=base,
+        library_name="peft",
+        language=["en"],
+        license="other",
+        tags=["synthetic", "counseling", "lora", "research-only"],
+    )
     rows = [
         (split, pairs.clients[split], pairs.sessions[split], len(pairs.of(split)))
         for split in plan.splits
@@ -76,8 +75,9 @@ def model_card(
     shown = "model template loss quantization precision r alpha dropout learning_rate epochs"
     settings = recipe.model_dump(mode="json")
     values = [(key, settings[key]) for key in shown.split() if settings[key] is not None]
-    template = (files("magnet.training") / "model_card.md").read_text(encoding="utf-8")
-    body = Template(template).substitute(
+    card = ModelCard.from_template(
+        metadata,
+        template_str=(files("magnet.training") / "model_card.md").read_text(encoding="utf-8"),
         method=plan.method,
         agent=plan.agent,
         prompts=plan.prompts,
@@ -91,15 +91,15 @@ def model_card(
         rows=table(("split", "clients", "sessions", "pairs"), rows) + f"\n\n{fitted}",
         left_out=listed(pairs.left_out),
         clients=_clients(plan),
-        license=(plan.provenance.get("seeds") or {}).get("license") or "not known",
+        seeds_license=(plan.provenance.get("seeds") or {}).get("license") or "not known",
         recipe=table(("setting", "value"), values),
         steps=trained["steps"],
         likelihood=_likelihood_text(plan, found),
         serve=serve_command(plan, {plan.agent: out / ADAPTER}),
         evaluation=_evaluation_text(plan, studied),
-        lost=" (the table above says how much)" if found else "",
+        measured=bool(found),
     )
-    return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{body}"
+    return f"{card}\n"
 
 
 def _likelihood_text(plan: Plan, found: Mapping[str, Likelihood]) -> str:
