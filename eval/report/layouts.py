@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from eval.report import methods
-from signatures import Scale
+from signatures import SCALES, Scale
 from signatures.scales import CTRS, PANAS, WAI
 
 _ATTITUDES = ("positive", "neutral", "negative")
