@@ -236,10 +236,10 @@ def finetune(
     if print_:
         print_plan(plan, folder, Console())
         return
-    from magnet.training.finetune import finetune as optimize
+    from magnet.training.finetune import finetune as train
 
     try:
-        optimize(plan, folder, Console(), merged=merge, report_to=report_to)
+        train(plan, folder, Console(), merged=merge, report_to=report_to)
     except KeyboardInterrupt:
         typer.echo(f"\nInterrupted. The same command goes on from the checkpoint in {folder}.")
         raise typer.Exit(130) from None

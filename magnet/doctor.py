@@ -9,6 +9,7 @@ import dspy
 from magnet.core.errors import UsageError
 from magnet.core.seeds import load_seeds
 from magnet.lm import LMSpec, resolve
+from magnet.stages import after
 from magnet.study.prepare import check_disk, make_programs, roles_of
 from magnet.study.spec import Study, load_study
 from programs import Client
@@ -43,14 +44,6 @@ def _programs(study: Study) -> tuple[dict[str, dspy.Module], Client] | str:
         return make_programs(study)
     except UsageError as error:
         return str(error)
-
-
-def _finetune(study: Study) -> str:
-    from magnet.stages.finetune import check_stage, methods_of
-
-    check_stage(study)
-    found = f"finetune: recipe {study.finetune.recipe} for {', '.join(methods_of(study))}"
-    return found + (", on all clients" if study.finetune.clients == "all" else "")
 
 
 def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
@@ -93,5 +86,5 @@ def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
         return f"disk: enough for {sessions} sessions"
 
     yield _try(disk)
-    if "finetune" in study.stages:
-        yield _try(partial(_finetune, study))
+    for stage in after(study):
+        yield _try(partial(stage.check, study))

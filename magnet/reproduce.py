@@ -17,18 +17,17 @@ from magnet.console.progress import money_text
 from magnet.console.run import FINISHED, INTERRUPTED, LEFT, run_module
 from magnet.console.tables import print_line, print_table
 from magnet.lm import Meter
-from magnet.stages.generate import Outcome
+from magnet.stages import after
+from magnet.stages.outcome import Outcome
 from magnet.stages.run import run
 from magnet.study.estimate import print_estimate
-from magnet.study.prepare import Prepared, prepare, quiet
+from magnet.study.prepare import prepare, quiet
 from magnet.study.provenance import study_toml
 from magnet.study.spec import digest, load_study
 
 
-def print_outcome(
-    outcome: Outcome, meter: Meter, out: Path, console: Console, page: Path | None
-) -> None:
-    """Prints what came out, what it took, and how to read it."""
+def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -> None:
+    """Prints what came out and what it took."""
     say = partial(print_line, console)
     total = meter.total()
     if outcome.exchanges:
@@ -60,19 +59,6 @@ def print_outcome(
     if outcome.left:
         say(f"{outcome.left} sessions are unfinished; the same command goes on.")
     say(f"{outcome.finished} sessions finished: {out / 'sessions'}")
-    if page is not None:
-        say(f"Tables: {page.parent / 'tables.md'}")
-        say(f"Open in a browser: {page}")
-    say(f"Read them: magnet show {out}   (one session: magnet show {out} 1 --exchange 1)")
-
-
-def _finetune(prepared: Prepared, outcome: Outcome, folder: Path, console: Console) -> None:
-    from magnet.stages.finetune import finetune_stage
-
-    if outcome.left:
-        print_line(console, "Fine-tuning waits until all sessions are finished.")
-        return
-    finetune_stage(prepared.study, folder, console)
 
 
 def reproduce(
@@ -133,10 +119,9 @@ def reproduce(
     if estimate_:
         print_estimate(prepared, console)
         return
-    if "finetune" in prepared.study.stages:
-        from magnet.stages.finetune import check_stage
-
-        check_stage(prepared.study)
+    stages = after(prepared.study)
+    for stage in stages:
+        stage.check(prepared.study)
     quiet()
     folder = out or Path("runs") / f"{prepared.study.name}-{digest(prepared.identity)[:8]}"
     try:
@@ -147,14 +132,13 @@ def reproduce(
             f"\nInterrupted. Finished exchanges are in {folder}; the same command goes on.",
         )
         raise typer.Exit(INTERRUPTED) from None
-    if "finetune" in prepared.study.stages:
-        _finetune(prepared, outcome, folder, console)
-    page = None
-    if "report" in prepared.study.stages and outcome.finished:
-        from eval.report.page import PAGE, write_report
-
-        page = write_report([folder]) / PAGE
-    print_outcome(outcome, meter, folder, console, page)
+    print_outcome(outcome, meter, folder, console)
+    for stage in stages:
+        stage.run(prepared.study, folder, outcome, console)
+    print_line(
+        console,
+        f"Read them: magnet show {folder}   (one session: magnet show {folder} 1 --exchange 1)",
+    )
     raise typer.Exit(LEFT if outcome.left or outcome.unjudged else FINISHED)
 
 

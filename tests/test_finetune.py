@@ -17,7 +17,7 @@ from magnet.core.errors import UsageError
 from magnet.core.journal import read_provenance
 from magnet.core.seeds import load_seeds, split_by_client
 from magnet.dataset.pairs import read_pairs
-from magnet.stages.finetune import check_stage, methods_of, recipe_of
+from magnet.stages.finetune import check, methods_of, recipe_of
 from magnet.study.prepare import prepare
 from magnet.study.spec import load_study
 from magnet.training.evaluation import serve_command, write_evaluation
@@ -161,7 +161,7 @@ def test_the_stage_needs_sessions_that_counselors_are_tuned_on():
 @pytest.mark.skipif(find_spec("trl") is not None, reason="the extra train is installed")
 def test_without_the_extra_the_message_says_how_to_install_it(out):
     with pytest.raises(UsageError, match=r"pip install 'magnet-sessions\[train\]'"):
-        check_stage(load_study("demo"))
+        check(load_study("demo"))
     done = magnet("finetune", out, "--method", "magnet")
     assert done.returncode == 2
     assert "magnet-sessions[train]" in done.stderr

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from magnet.console.tables import print_line
 from magnet.core.errors import UsageError
+from magnet.stages.outcome import Outcome
 from magnet.study.spec import Study
 from magnet.training.recipe import Recipe, load_recipe
 from signatures import PARENTS
@@ -34,27 +35,31 @@ def methods_of(study: Study) -> list[str]:
     )
 
 
-def check_stage(study: Study) -> None:
-    """Checks all that needs no sessions, before any is played.
+def check(study: Study) -> str:
+    """Checks the extra, the recipe, the base model and the machine; see ``magnet.stages.Stage``.
 
     Raises:
-        UsageError: the extra, the recipe, the base model or the machine will not do.
+        UsageError: one of them will not do.
     """
     from magnet.training.base import check_extra, find_base, open_config, open_tokenizer
     from magnet.training.checks import check_machine
     from magnet.training.tokens import Renderer
 
-    methods_of(study)
-    recipe = recipe_of(study)
+    methods, recipe = methods_of(study), recipe_of(study)
     check_extra()
     check_machine(recipe)
     base = find_base(recipe.model)
     open_config(base)
     Renderer(open_tokenizer(base), recipe.template)
+    clients = ", on all clients" if study.finetune.clients == "all" else ""
+    return f"finetune: recipe {study.finetune.recipe} for {', '.join(methods)}{clients}"
 
 
-def finetune_stage(study: Study, run: Path, console: Console) -> None:
+def run(study: Study, folder: Path, outcome: Outcome, console: Console) -> None:
     """Trains what is not trained yet; writes one study that evaluates all of it together."""
+    if outcome.left:
+        print_line(console, "Fine-tuning waits until all sessions are finished.")
+        return
     from magnet.training.evaluation import write_evaluation
     from magnet.training.finetune import finetune
     from magnet.training.plan import default_folder, make_plan
@@ -63,12 +68,12 @@ def finetune_stage(study: Study, run: Path, console: Console) -> None:
     adapters = {}
     for method in methods_of(study):
         clients = study.finetune.clients
-        plan = make_plan(run, method, recipe_of(study), clients=clients)
-        out = default_folder(run, method, clients)
+        plan = make_plan(folder, method, recipe_of(study), clients=clients)
+        out = default_folder(folder, method, clients)
         print_line(console, f"Fine-tuning {plan.agent} on sessions of {method}.")
         finetune(plan, out, console, merged=study.finetune.merge)
         print_tuned(out, console)
         adapters[plan.agent] = out / "adapter"
-    study_file = run / "evaluate.toml"
+    study_file = folder / "evaluate.toml"
     if write_evaluation(plan, study_file, adapters):
         print_line(console, f"All of them together: {study_file}")

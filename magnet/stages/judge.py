@@ -17,7 +17,8 @@ from magnet.core.errors import UsageError
 from magnet.core.journal import RunDirectory, read_sessions
 from magnet.lm import Meter, make_lm, resolve
 from magnet.lm.loop import run_loop
-from magnet.stages.generate import FATAL, Outcome
+from magnet.stages.generate import FATAL
+from magnet.stages.outcome import Outcome
 from magnet.study.spec import Study, load_study
 from programs import AgentError, Judge
 from programs.artefact import load as load_artefact

@@ -15,8 +15,9 @@ from magnet.console.progress import Display
 from magnet.core.journal import RunDirectory, read_sessions
 from magnet.lm import Meter
 from magnet.lm.loop import run_loop
-from magnet.stages.generate import Generation, Outcome, jobs
+from magnet.stages.generate import Generation, jobs
 from magnet.stages.judge import JudgeStage, make_panel, models_of
+from magnet.stages.outcome import Outcome
 from magnet.study.prepare import Prepared, assign, check_disk, patient, resolve_models
 from magnet.study.provenance import provenance, session_provenance, study_toml
 

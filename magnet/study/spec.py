@@ -49,6 +49,9 @@ _TABLES: dict[str, Iterable[str]] = {
 }
 
 
+#: What a study can do, in order; ``magnet.stages`` has a module for each.
+STAGES = ("generate", "judge", "finetune", "report")
+
 #: Keys that had another name.
 _RENAMED = {"fidelity": "profile", "tuned": "optimized"}
 
@@ -121,7 +124,7 @@ class Study(BaseModel):
     split: Literal["all", "train", "validation", "test"] = "all"
     exchanges: PositiveInt = 20
     seed: int = 0
-    stages: list[Literal["generate", "judge", "finetune", "report"]] = ["generate"]
+    stages: list[str] = ["generate"]
     scales: list[str] = list(SCALES)
     repeats: PositiveInt | None = None
     judges: dict[str, dict[str, Any]] = {}
@@ -136,6 +139,14 @@ class Study(BaseModel):
     budget: Budget = Budget()
     finetune: Finetune = Finetune()
     lm: dict[str, dict[str, Any]] = {}
+
+    @field_validator("stages")
+    @classmethod
+    def _known_stages(cls, stages: list[str]) -> list[str]:
+        for stage in stages:
+            if stage not in STAGES:
+                raise ValueError(f"there is no stage {stage!r}{nearest(stage, STAGES)}")
+        return stages
 
     @field_validator("scales")
     @classmethod
