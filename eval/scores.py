@@ -76,7 +76,7 @@ def load_scores(run: Path) -> list[Score]:
                 break
             raise UsageError(
                 f"{path}, line {number}: not a score: {error}",
-                "Delete the line to have the item judged again.",
+                "Delete the line to judge the item again.",
             ) from None
         judge = (score.judge, score.judge_id)
         key = (score.dialogue, *judge, score.scale, score.item, score.repeat)

@@ -61,7 +61,7 @@ def compare(run: Path) -> list[MethodRow]:
     """A row a method, in the study's order.
 
     Raises:
-        UsageError: this is no run directory.
+        UsageError: this is not a run directory.
     """
     whole = read_provenance(run)
     methods = method_names(whole)

@@ -71,7 +71,8 @@ class RunDirectory:
         foreign = self.path.is_dir() and any(p.name not in _OWN for p in self.path.iterdir())
         if not begun and foreign:
             raise UsageError(
-                f"{self.path} is not empty and holds no run", "Name another folder: --out DIR"
+                f"{self.path} is not empty and is not a run directory",
+                "Name another folder: --out DIR",
             )
         self.sessions.mkdir(parents=True, exist_ok=True)
         self.journals.mkdir(exist_ok=True)
@@ -82,20 +83,20 @@ class RunDirectory:
                 before = earlier["identity"]
             except (ValueError, KeyError, TypeError):
                 raise UsageError(
-                    f"{known} is not the provenance of a run", "Name another folder: --out DIR"
+                    f"{known} is not a run's provenance", "Name another folder: --out DIR"
                 ) from None
             for role, model in provenance.get("models", {}).items():
                 name = earlier.get("models", {}).get(role, model).get("model")
                 if name != model.get("model"):  # a study may leave the name to the server
                     raise UsageError(
-                        f"{self.path} was played by {name}; the server now offers "
+                        f"{self.path} was played with {name}; the server now offers "
                         f"{model.get('model')} for {role}",
                         "Serve the same model, or name another folder: --out DIR",
                     )
             if changed := sorted(_differences(before, provenance["identity"])):
                 raise UsageError(
                     f"{self.path} belongs to another study: {', '.join(changed[:6])} differ",
-                    "Go on with the same settings, or name another folder: --out DIR",
+                    "Use the same settings, or name another folder: --out DIR",
                 )
         else:
             write_atomically(self.path / "study.toml", study_toml.encode())
@@ -207,9 +208,9 @@ class Journal:
                 if good + len(line) < len(raw):
                     raise UsageError(
                         f"{path}, line {number}: damaged",
-                        "Delete the file to play this session again from its start.",
+                        "Delete the file to replay this session from the start.",
                     ) from None
-                dropped = f"{session.id}: the torn last line of its journal was dropped"
+                dropped = f"{session.id}: the incomplete last line of its journal was dropped"
                 os.truncate(path, good)
                 break
             good += len(line)
@@ -247,15 +248,15 @@ def read_provenance(run: Path) -> dict[str, Any]:
     """A run's provenance.
 
     Raises:
-        UsageError: this is no run directory.
+        UsageError: this is not a run directory.
     """
     path = run / "provenance.json"
     try:
         return dict(orjson.loads(path.read_bytes()))
     except OSError:
-        raise UsageError(f"{run} is no run directory: it has no provenance.json") from None
+        raise UsageError(f"{run} is not a run directory: it has no provenance.json") from None
     except (ValueError, TypeError):
-        raise UsageError(f"{path} is not the provenance of a run") from None
+        raise UsageError(f"{path} is not a run's provenance") from None
 
 
 def method_names(whole: dict[str, Any]) -> list[str]:
@@ -280,7 +281,7 @@ def check_free(path: Path, needed: float, what: str) -> None:
     if free < needed:
         raise UsageError(
             f"{there} has {free / 1e6:.0f} MB free; {what} takes about {needed / 1e6:.0f} MB",
-            "Free some, or name another folder: --out DIR",
+            "Free some space, or name another folder: --out DIR",
         )
 
 
@@ -292,7 +293,7 @@ def read_sessions(path: Path) -> Iterator[Session]:
     """
     folder = path / "sessions"
     if not folder.is_dir():
-        raise UsageError(f"{path} is no run directory: it has no sessions/")
+        raise UsageError(f"{path} is not a run directory: it has no sessions/")
     for file in sorted(folder.glob("session_*.json")):
         yield read_session(file)
 

@@ -51,7 +51,7 @@ class Memo:
                 if number < len(lines) or line.endswith(b"\n"):
                     raise UsageError(
                         f"{path}, line {number}: damaged",
-                        "Delete the line to have the question asked again.",
+                        "Delete the line to ask the question again.",
                     ) from None
                 with path.open("r+b") as file:  # a torn last line, of a kill, goes
                     file.truncate(len(raw) - len(line))

@@ -69,4 +69,4 @@ def finetune_stage(study: Study, run: Path, console: Console) -> None:
         adapters[plan.agent] = out / "adapter"
     study_file = run / "evaluate.toml"
     if write_evaluation(plan, study_file, adapters):
-        console.print(f"All of them together: {study_file}", highlight=False, soft_wrap=True)
+        console.print(f"To evaluate them together: {study_file}", highlight=False, soft_wrap=True)

@@ -147,7 +147,7 @@ def print_estimate(prepared: Prepared, console: Console) -> None:
     study = prepared.study
     console.print(
         f"{study.name}: {prepared.sessions} sessions of {study.exchanges} exchanges. "
-        "Replies at their token limit, 4 characters a token, no retries.",
+        "Assumes replies at their token limit, 4 characters per token and no retries.",
         highlight=False,
         soft_wrap=True,
     )

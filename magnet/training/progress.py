@@ -44,7 +44,7 @@ class Progress(TrainerCallback):
         if self.console is None or not state.is_world_process_zero:
             return
         if self.resumed_at:
-            self.console.print(f"Going on after step {self.resumed_at}.", highlight=False)
+            self.console.print(f"Resuming after step {self.resumed_at}.", highlight=False)
         if self.console.is_terminal:
             self.bar = Bar(
                 TextColumn("train"),
