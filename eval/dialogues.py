@@ -99,7 +99,7 @@ def _messages(turns: Any, where: str) -> tuple[Message, ...]:
             role = str(turn.get("role") or turn["from"]).lower()
             text = next(turn[k] for k in ("message", "content", "value") if k in turn)
         except (KeyError, AttributeError, StopIteration):
-            raise UsageError(f"{where}, message {number}: no role and text") from None
+            raise UsageError(f"{where}, message {number}: role or text is missing") from None
         if role == "system":
             continue
         if role not in _ROLES or not isinstance(text, str):
@@ -114,7 +114,7 @@ def _of_record(record: Any, place: str, source: Path) -> Dialogue:
         raise UsageError(f"{where}: not a JSON object")
     turns = next((record[k] for k in _KEYS if isinstance(record.get(k), list)), None)
     if turns is None:
-        raise UsageError(f"{where}: holds none of {', '.join(_KEYS)}")
+        raise UsageError(f"{where}: has none of {', '.join(_KEYS)}")
     client = record.get("AI_client") or (record.get("example") or {}).get("AI_client") or {}
     form, attitude = client.get("intake_form"), client.get("attitude", "")
     client_id = hashlib.sha256(form.encode()).hexdigest()[:10] if form else name
@@ -193,7 +193,7 @@ def load_dialogues(path: Path, say: Callable[[str], None] = lambda _: None) -> I
     elif path.is_dir():
         files = session_files(path, say)
         if not files:
-            raise UsageError(f"{path} holds no session files (*.json) and is no run directory")
+            raise UsageError(f"{path} has no session files (*.json) and is not a run directory")
         for file in files:
             yield _of_record(_parse((path / file).read_bytes(), str(path / file)), file, path)
     elif zipfile.is_zipfile(path):
@@ -208,7 +208,7 @@ def load_dialogues(path: Path, say: Callable[[str], None] = lambda _: None) -> I
         yield _of_record(_parse(path.read_bytes(), str(path)), path.name, path)
     else:
         raise UsageError(
-            f"there is no {path}",
+            f"{path} does not exist",
             "Give a run directory, a folder or zip of sessions, or a JSONL file of chats.",
         )
 

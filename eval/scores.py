@@ -77,6 +77,4 @@ def _score(record: dict[str, Any]) -> Score:
 
 
 def _damaged(place: str, error: Exception) -> UsageError:
-    return UsageError(
-        f"{place}: not a score: {error}", "Delete the line to have the item judged again."
-    )
+    return UsageError(f"{place}: not a score: {error}", "Delete the line to judge the item again.")

@@ -92,7 +92,7 @@ class Llama3:
         if hashlib.sha256(raw).hexdigest() != _LLAMA3_SHA256:
             raise UsageError(
                 f"{path} is not Llama-3's vocabulary (sha256 {_LLAMA3_SHA256[:12]}...)",
-                "Install it again: pip install --force-reinstall --no-deps llama-models==0.3.0",
+                "Reinstall it: pip install --force-reinstall --no-deps llama-models==0.3.0",
             )
         pairs = (line.split() for line in raw.splitlines() if line)
         ranks = {binascii.a2b_base64(token): int(rank) for token, rank in pairs}
@@ -122,7 +122,7 @@ class HuggingFace:
         file = path / "tokenizer.json" if path.is_dir() else path
         if not file.is_file():
             raise UsageError(
-                f"there is no tokenizer {path}",
+                f"tokenizer {path} does not exist",
                 "--tokenizer takes llama3, words, or a folder with a tokenizer.json.",
             )
         try:
@@ -132,7 +132,7 @@ class HuggingFace:
         try:
             self._tokenizer = Fast.from_file(str(file))
         except Exception as error:  # noqa: BLE001 (the package raises nothing narrower)
-            raise UsageError(f"{file} is no tokenizer: {error}") from None
+            raise UsageError(f"{file} is not a tokenizer: {error}") from None
         # A file may ask for windows of a model's length; figures are over whole sessions.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

@@ -89,7 +89,7 @@ class Embedder:
     def __init__(self, model: Path) -> None:
         if not (model / "modules.json").is_file():
             raise UsageError(
-                f"{model} is no sentence-transformers model: it is no folder with modules.json"
+                f"{model} is not a sentence-transformers model: no folder with modules.json"
             )
         try:
             from sentence_transformers import SentenceTransformer

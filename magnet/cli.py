@@ -1,4 +1,4 @@
-"""``magnet VERB``: one short function a verb, no logic."""
+"""``magnet VERB``: one short function per verb, no logic."""
 
 import json
 from pathlib import Path
@@ -33,10 +33,14 @@ app.add_typer(seeds, name="seeds")
 @app.command()
 def show(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
-    session: Annotated[str | None, typer.Argument(help="Number or id; all, briefly.")] = None,
-    exchange: Annotated[int | None, typer.Option(help="One exchange alone, from 1.")] = None,
+    session: Annotated[
+        str | None, typer.Argument(help="Session number or id (default: list all).")
+    ] = None,
+    exchange: Annotated[
+        int | None, typer.Option(help="Only this exchange, counting from 1.")
+    ] = None,
 ) -> None:
-    """Print a run, or a session: plan, each exchange's candidates, techniques, reply."""
+    """Print a run or one session: its plan and each exchange's candidates, techniques, reply."""
     from magnet.show import find_session, show_run, show_session
 
     console = Console()
@@ -51,7 +55,7 @@ def compare(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print what each method's sessions took: messages, tokens, calls, money, time."""
+    """Print each method's sessions, messages, tokens, calls, money and time."""
     from magnet.compare import compare as rows_of
     from magnet.compare import print_compare
 
@@ -61,10 +65,10 @@ def compare(
 @app.command()
 def adopt(
     source: Annotated[Path, typer.Argument(help="Folder or zip of sessions, or JSONL of chats.")],
-    out: Annotated[Path, typer.Option(help="The run directory to make.")],
-    method: Annotated[str | None, typer.Option(help="What to call the system behind it.")] = None,
+    out: Annotated[Path, typer.Option(help="The run directory to create.")],
+    method: Annotated[str | None, typer.Option(help="Name of the system that wrote them.")] = None,
 ) -> None:
-    """Make a run directory of dialogues from elsewhere, to judge, measure and report them."""
+    """Import dialogues from elsewhere as a run, to judge, measure and report them."""
     from magnet.stages.adopt import adopt as adopt_dialogues
 
     typer.echo(f"{adopt_dialogues(source, out, method, typer.echo)} dialogues are in {out}")
@@ -73,22 +77,26 @@ def adopt(
 @app.command()
 def judge(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
-    scales: Annotated[str | None, typer.Option(help="Of ctrs,wai,panas; else the study's.")] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Any of ctrs,wai,panas. Default: the study's.")
+    ] = None,
     judges: Annotated[
-        list[str] | None, typer.Option("--judge", help="A judge of the study; else all of them.")
+        list[str] | None, typer.Option("--judge", help="One of the study's judges. Default: all.")
     ] = None,
     sessions: Annotated[
-        int | None, typer.Option(help="How many, from the first; else all.")
+        int | None, typer.Option(help="Judge only the first N sessions. Default: all.")
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option(help="A study's TOML file or name: its judges and settings; else the run's."),
+        typer.Option(
+            help="Study (TOML file or name) with judges and settings. Default: the run's."
+        ),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key.")
     ] = None,
 ) -> None:
-    """Rate a run's sessions; what is already rated is not asked again."""
+    """Rate a run's sessions; nothing already rated is asked again."""
     from magnet.stages.judge import judge_run
     from magnet.study.prepare import quiet
 
@@ -98,7 +106,9 @@ def judge(
     stage = judge_run(run, chosen, judges or [], sessions, Console(), study)
     typer.echo(f"{stage.answers} answers, {stage.missing} scores missing: {run / 'scores.jsonl'}")
     if stage.left:
-        typer.echo(f"{len(stage.left)} sessions are not wholly judged; the same command goes on.")
+        typer.echo(
+            f"{len(stage.left)} sessions are not fully judged; rerun the same command to resume."
+        )
     raise typer.Exit(1 if stage.left else 0)
 
 
@@ -108,24 +118,24 @@ def diversity(
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="llama3, words, or a folder with a tokenizer.json; llama3 if it is installed, "
-            "else words.",
+            help="llama3, words, or a folder with a tokenizer.json. Default: llama3 if installed, "
+            "otherwise words.",
             show_default=False,
         ),
     ] = None,
     profile: Annotated[
-        Literal["paper", "released"], typer.Option(help="The paper's text, or the notebook's.")
+        Literal["paper", "released"], typer.Option(help="Clean text as the paper or the notebook.")
     ] = "paper",
     more: Annotated[
-        bool, typer.Option("--more", help="Also compression, self-repetition, MATTR, Vendi score.")
+        bool, typer.Option("--more", help="Add compression, self-repetition, MATTR, Vendi score.")
     ] = False,
     embeddings: Annotated[
         Path | None,
-        typer.Option(help="--more, with a sentence-transformers model in the Vendi score."),
+        typer.Option(help="Implies --more: sentence-transformers model for the Vendi score."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print how varied the words are: Distinct-1, -2, -3 and EAD, by method and role."""
+    """Print lexical diversity (Distinct-1, -2, -3 and EAD) by method and role."""
     from eval.dialogues import load_dialogues
     from eval.diversity_report import diversity as figures_of
     from eval.diversity_table import print_diversity
@@ -144,21 +154,21 @@ def diversity(
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run directories, judged or not.")],
     out: Annotated[
-        Path | None, typer.Option(help="Folder. Default: report in the first run.")
+        Path | None, typer.Option(help="Output folder. Default: report in the first run.")
     ] = None,
     labels: Annotated[
         list[str] | None,
         typer.Option(
-            "--label", help="What to call a run, once each, in their order. Else: its study."
+            "--label", help="Label of a run; one per run, in order. Default: its study's name."
         ),
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Of table 2; see magnet diversity.", show_default=False)
+        str | None, typer.Option(help="For table 2; see magnet diversity.", show_default=False)
     ] = None,
 ) -> None:
-    """Write tables and a page to read the sessions in: Markdown, LaTeX, CSV, HTML.
+    """Write tables (Markdown, LaTeX, CSV) and an HTML page for reading the sessions.
 
-    Runs that hold the same method under different labels are compared as variants of it.
+    A method that occurs under different labels is compared as variants of that method.
     """
     from eval.report.page import PAGE, write_report
 
@@ -170,23 +180,27 @@ def report(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
-    out: Annotated[Path, typer.Option(help="Folder of the dataset; an earlier export goes.")],
+    out: Annotated[Path, typer.Option(help="Dataset folder; an existing export is replaced.")],
     format_: Annotated[
         Literal["chat", "sharegpt", "pairs", "authors", "parquet"],
-        typer.Option("--format", help="What a row looks like."),
+        typer.Option("--format", help="Row format."),
     ] = "chat",
-    method: Annotated[str | None, typer.Option(help="Whose sessions; else all methods'.")] = None,
-    prompts: Annotated[str, typer.Option(help="The prompt set in the rows.")] = "ours",
+    method: Annotated[
+        str | None, typer.Option(help="Only this method's sessions. Default: all methods.")
+    ] = None,
+    prompts: Annotated[str, typer.Option(help="Prompt set for the rows.")] = "ours",
     split: Annotated[
         Path | None,
-        typer.Option(help="CSV of client_id,split or seed_id,split; else the paper's 90/10/50."),
+        typer.Option(
+            help="CSV of client_id,split or seed_id,split. Default: 90/10/50 as the paper."
+        ),
     ] = None,
     license_: Annotated[
         str | None,
-        typer.Option("--license", help="Of sessions whose seeds' licence is not known."),
+        typer.Option("--license", help="Licence for sessions whose seeds have no known licence."),
     ] = None,
 ) -> None:
-    """Write a run's training pairs as a dataset with its card, for `datasets.load_dataset`."""
+    """Write a run's training pairs as a dataset with a card, for `datasets.load_dataset`."""
     from magnet.dataset.export import export as export_pairs
     from magnet.dataset.show import print_export
 
@@ -195,37 +209,38 @@ def export(
 
 @app.command()
 def finetune(
-    run: Annotated[Path, typer.Argument(help="Run directory whose sessions to learn from.")],
-    method: Annotated[str, typer.Option(help="Whose sessions: magnet, cactus, psych8k, ...")],
+    run: Annotated[Path, typer.Argument(help="Run directory with the sessions to learn from.")],
+    method: Annotated[str, typer.Option(help="Method to learn from: magnet, cactus, psych8k, ...")],
     recipe: Annotated[
         str, typer.Option(help="paper, recommended, smoke, or a YAML file.")
     ] = "recommended",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="The base: a folder or Hugging Face name; else the recipe's.")
+        str | None,
+        typer.Option(help="Base model: folder or Hugging Face name. Default: the recipe's."),
     ] = None,
     clients: Annotated[
         Literal["train", "all"],
-        typer.Option(help="Learn from the training split, or from all: then none is held out."),
+        typer.Option(help="Learn from the training split, or from all clients (none held out)."),
     ] = "train",
     prompts: Annotated[
-        str | None, typer.Option(help="A prompt set; else the one the run was played with.")
+        str | None, typer.Option(help="Prompt set. Default: the one the run was played with.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Output folder. Default in the run: tuned-METHOD, with -all for all."),
+        typer.Option(help="Output folder. Default: tuned-METHOD (or tuned-METHOD-all) in the run."),
     ] = None,
     print_: Annotated[
-        bool, typer.Option("--print", help="Print recipe, rows, steps, memory, time; and leave.")
+        bool, typer.Option("--print", help="Print recipe, rows, steps, memory and time, then exit.")
     ] = False,
-    merge: Annotated[bool, typer.Option("--merge", help="Also keep the merged model.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Also save the merged model.")] = False,
     report_to: Annotated[
         str | None, typer.Option(help="Also log to trackio or tensorboard.")
     ] = None,
 ) -> None:
-    """Train a LoRA adapter that plays the counselor; the same command goes on where it stopped."""
+    """Train a LoRA adapter that plays the counselor; rerun the same command to resume."""
     from magnet.training.plan import default_folder, make_plan
     from magnet.training.recipe import load_recipe
     from magnet.training.show import print_plan, print_tuned
@@ -241,7 +256,7 @@ def finetune(
     try:
         train(plan, folder, Console(), merged=merge, report_to=report_to)
     except KeyboardInterrupt:
-        typer.echo(f"\nInterrupted. The same command goes on from the checkpoint in {folder}.")
+        typer.echo(f"\nInterrupted. Rerun the same command to resume from {folder}.")
         raise typer.Exit(130) from None
     print_tuned(folder, Console())
 
@@ -250,11 +265,11 @@ def finetune(
 def doctor(
     study: Annotated[str, typer.Argument(help="A study's TOML file or name.")] = "demo",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the run would go.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Where the run would be written.")] = Path("runs"),
 ) -> None:
-    """Check a study's servers, models, keys, prompts, seeds and disk; spends nothing."""
+    """Check a study's servers, models, keys, prompts, seeds and disk, at no cost."""
     from magnet.doctor import examine
 
     failed = 0
@@ -268,7 +283,7 @@ def doctor(
 def prompts_import(
     source: _Repository = ARCHIVE,
 ) -> None:
-    """Install the paper's own prompts, for --prompts authors."""
+    """Install the paper authors' prompts, for --prompts authors."""
     from prompts_frozen.authors import import_prompts
 
     import_prompts(source, typer.echo)
@@ -282,14 +297,14 @@ def seeds_import(
     from magnet.core.seeds import import_seeds
 
     typer.echo(f"450 seeds (CACTUS data, GPL-2.0) are in {import_seeds(source)}")
-    typer.echo("What is generated from them carries that licence in its provenance.")
+    typer.echo("Data generated from them carries that licence in its provenance.")
 
 
 @prompts.command("lock")
 def prompts_lock(
-    name: Annotated[str, typer.Argument(help="A set that ships, or a folder.")] = "ours",
+    name: Annotated[str, typer.Argument(help="An included set, or a folder.")] = "ours",
 ) -> None:
-    """Re-lock a prompt set after a change that is meant."""
+    """Re-lock a prompt set after an intended change."""
     from prompts_frozen.sets import folder_of, lock
 
     for role, sha256 in lock(folder_of(name)).items():

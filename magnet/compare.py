@@ -63,7 +63,7 @@ def compare(run: Path) -> list[MethodRow]:
     """A row a method, in the study's order; last, where there are some, those of unknown method.
 
     Raises:
-        UsageError: this is no run directory.
+        UsageError: this is not a run directory.
     """
     whole = read_provenance(run)
     methods = method_names(whole)

@@ -1,7 +1,7 @@
 """``python -m magnet.reproduce``: a whole study, stage by stage.
 
-Everything that can be checked is checked before anything is spent. The same command goes on
-where it stopped.
+Everything that can be checked is checked before anything is spent. Rerunning the same command
+resumes where it stopped.
 """
 
 import json
@@ -27,7 +27,7 @@ from magnet.study.spec import digest, load_study
 
 
 def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -> None:
-    """Prints what came out and what it took."""
+    """Prints the results and what they cost."""
     say = partial(print_line, console)
     total = meter.total()
     if outcome.exchanges:
@@ -46,60 +46,63 @@ def print_outcome(outcome: Outcome, meter: Meter, out: Path, console: Console) -
         columns = ["role", "calls", "failed", "input tokens", "output tokens", "money"]
         print_table(console, columns, lines)
     if total.unknown:
-        say(f"{total.unknown} answers came without token counts; the sums lack theirs.")
+        say(f"{total.unknown} answers came without token counts and are missing from the sums.")
     if outcome.retries:
         listed = ", ".join(f"{n} {kind}" for kind, n in sorted(outcome.retries.items()))
         say(f"Retries: {listed}.")
     if outcome.answers:
-        say(f"Judges answered {outcome.answers} times; {outcome.missing} scores are missing.")
+        say(f"Judges gave {outcome.answers} answers; {outcome.missing} scores are missing.")
     if outcome.unjudged:
-        say(f"{len(outcome.unjudged)} sessions are not wholly judged; the same command goes on.")
+        say(
+            f"{len(outcome.unjudged)} sessions are not fully judged; "
+            "rerun the same command to resume."
+        )
     if outcome.stopped:
         say(f"Stopped: {outcome.stopped}")
     if outcome.left:
-        say(f"{outcome.left} sessions are unfinished; the same command goes on.")
+        say(f"{outcome.left} sessions are unfinished; rerun the same command to resume.")
     say(f"{outcome.finished} sessions finished: {out / 'sessions'}")
 
 
 def reproduce(
     study: Annotated[
-        str, typer.Argument(help="A study's TOML file, or the name of one that ships.")
+        str, typer.Argument(help="A study's TOML file, or the name of an included one.")
     ] = "demo",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key; VALUE is TOML."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key; VALUE is TOML."),
     ] = None,
     prompts: Annotated[
-        str | None, typer.Option(help="The same as --set prompts=...: a prompt set.")
+        str | None, typer.Option(help="Same as --set prompts=...: a prompt set.")
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="The same as --set profile=...: paper or released.")
+        str | None, typer.Option(help="Same as --set profile=...: paper or released.")
     ] = None,
     wire: Annotated[
-        str | None, typer.Option(help="The same as --set lm.default.wire=...: chat or completions.")
+        str | None, typer.Option(help="Same as --set lm.default.wire=...: chat or completions.")
     ] = None,
     template: Annotated[
         str | None,
-        typer.Option(help="The same as --set lm.default.template=...: llama3 or chatml."),
+        typer.Option(help="Same as --set lm.default.template=...: llama3 or chatml."),
     ] = None,
     selector: Annotated[
         Path | None,
-        typer.Option(help="The same as --set optimized=[...]: what optimize.selector made."),
+        typer.Option(help="Same as --set optimized=[...]: a folder that optimize.selector wrote."),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run directory. Default: runs/NAME-HASH, the same for the same study."),
     ] = None,
     print_: Annotated[
-        bool, typer.Option("--print", help="Print the resolved study and leave.")
+        bool, typer.Option("--print", help="Print the resolved study and exit.")
     ] = False,
     estimate_: Annotated[
-        bool, typer.Option("--estimate", help="Print calls, tokens and money by role and leave.")
+        bool, typer.Option("--estimate", help="Print calls, tokens and money by role, then exit.")
     ] = False,
 ) -> None:
-    """Generate counselling sessions: run a study, or go on with it where it stopped.
+    """Generate counselling sessions: run a study, or resume it where it stopped.
 
-    Without arguments: the study "demo" on the embedded LM, no server and no key needed.
+    Without arguments, it runs the study "demo" on the embedded LM; no server or key is needed.
     Synthetic text for research only, never for clinical use.
     """
     console = Console()
@@ -129,7 +132,7 @@ def reproduce(
     except KeyboardInterrupt:
         print_line(
             console,
-            f"\nInterrupted. Finished exchanges are in {folder}; the same command goes on.",
+            f"\nInterrupted. Finished exchanges are in {folder}; rerun the same command to resume.",
         )
         raise typer.Exit(INTERRUPTED) from None
     print_outcome(outcome, meter, folder, console)

@@ -90,8 +90,8 @@ def show_run(run: Path, console: Console) -> None:
     """Prints a line a session: finished ones with their opening reply, others with the reason."""
     if not (run / "sessions").is_dir():
         raise UsageError(
-            f"{run} is no run directory: it has no sessions/",
-            "Give the folder that magnet.reproduce printed last.",
+            f"{run} is not a run directory: it has no sessions/",
+            "Give the folder that magnet.reproduce printed at the end.",
         )
     for session in read_sessions(run):
         first = session.exchanges[0].reply

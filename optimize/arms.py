@@ -149,4 +149,6 @@ def verdict(arms: Sequence[Arm], changed: bool) -> Verdict:
         reasons = {r for arm in held if arm.difference for r in arm.difference.reasons}
         why = f" ({'; '.join(sorted(reasons))})" if reasons else ""
         return Verdict("not shown", f"No gain shown: it could not be tested{why}.")
-    return Verdict("not shown", "No gain shown: the differences may be chance (see the table's p).")
+    return Verdict(
+        "not shown", "No gain shown: the differences may be due to chance (see the table's p)."
+    )

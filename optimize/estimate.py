@@ -73,8 +73,8 @@ def _arms(study: Study, sizes: Mapping[Split, int]) -> int:
 def _told(study: Study, sizes: Mapping[Split, int], calls: Mapping[str, int]) -> Iterator[str]:
     each, by_role = sum(calls.values()), ", ".join(f"{role} {n}" for role, n in calls.items())
     yield (
-        f"Setup {study.optimize.agent}: {each} calls an example ({by_role}); instructions are "
-        "written on top, about one call for each candidate. Known answers cost nothing."
+        f"Optimizing {study.optimize.agent}: {each} calls per example ({by_role}), plus about one "
+        "call per candidate to write instructions. Known answers cost nothing."
     )
     if (bound := study.optimize.budget.calls) is not None:
         kept = _arms(study, sizes) * each

@@ -111,7 +111,7 @@ def splits(items: Sequence[T], spec: OptimizeSpec, seed: int) -> dict[Split, lis
             raise UsageError(
                 f"optimize: the {split} split is empty: {len(items)} examples of {clients} "
                 f"clients, split {spec.split[0]}/{spec.split[1]}/{spec.split[2]}",
-                "It takes sessions of at least three clients (to optimize a counselor's agent, "
+                "This needs sessions of at least three clients (to optimize a counselor's agent, "
                 "finished ones of the method magnet), or --set optimize.split=[1,1,1].",
             )
         most = getattr(spec, split)

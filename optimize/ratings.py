@@ -78,7 +78,7 @@ def read_ratings(path: Path, sessions: Iterable[Session], agent: str) -> list[Ra
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"ratings: cannot read {path}: {error}") from None
     if not given:
-        raise UsageError(f"ratings: {path} holds no rating for {agent!r}")
+        raise UsageError(f"ratings: {path} has no rating for {agent!r}")
     return [
         Rated(
             id=f"{session}/{question}",
@@ -99,7 +99,7 @@ def _read(
         raise UsageError(f"{where}: the run has no finished session {session!r}")
     question = next((q for q, one in QUESTIONS.items() if item in (q, one.item)), None)
     if question is None:
-        raise UsageError(f"{where}: {item!r} is no item", f"Known: {', '.join(QUESTIONS)}.")
+        raise UsageError(f"{where}: {item!r} is not an item", f"Known: {', '.join(QUESTIONS)}.")
     scale = QUESTIONS[question].scale
     try:
         value = float(rating)
@@ -107,8 +107,8 @@ def _read(
         value = scale.low - 1.0
     if not scale.low <= value <= scale.high:
         raise UsageError(
-            f"{where}: {rating!r} is no rating of {item}",
-            f"It goes from {scale.low} to {scale.high}.",
+            f"{where}: {rating!r} is not a rating of {item}",
+            f"Ratings range from {scale.low} to {scale.high}.",
         )
     return (session, question), value
 

@@ -125,7 +125,7 @@ def arms_grid(result: Result, scale: str) -> Grid:
         notes.append(f"Not computed: {'; '.join(sorted(reasons))}.")
     if result.left_out:
         listed = ", ".join(f"{len(m)} of {split}" for split, m in result.left_out.items())
-        notes.append(f"Left out of the search, for lack of a score at its start: {listed}.")
+        notes.append(f"Left out of the search because the starting prompt had no score: {listed}.")
     return Grid("Arms on held-out clients", columns, rows, notes)
 
 
@@ -152,7 +152,7 @@ def _facts_grid(facts: Mapping[str, str]) -> Grid:
 
 
 def _markdown(result: Result, scale: str, facts: Mapping[str, str]) -> str:
-    head = [f"# Setup: {facts['Agent']}", USE, f"**{result.verdict.text}**", *result.notes]
+    head = [f"# Optimization: {facts['Agent']}", USE, f"**{result.verdict.text}**", *result.notes]
     splits = ["\n\n".join(head) + "\n"]
     if result.arms:
         splits.append(markdown(arms_grid(result, scale)))
@@ -192,7 +192,13 @@ def _plots(result: Result) -> list[Markup]:
     found = []
     if result.board.curve:
         title = "Best validation score by windows scored"
-        found.append(figure(title, lines(title, [_steps(result)]), "From the start's own score."))
+        found.append(
+            figure(
+                title,
+                lines(title, [_steps(result)]),
+                "The line begins at the starting prompt's score.",
+            )
+        )
     scored = [arm for arm in result.arms if arm.values]
     if scored:
         title = "Score by arm"
@@ -240,7 +246,7 @@ def _techniques(arms: Sequence[Arm], exchanges: Mapping[str, int]) -> list[Marku
             for technique in Technique
         ]
         title = f"Techniques by exchange, {arm.name}"
-        note = "Share of test windows whose exchange uses it; stronger is more."
+        note = "Share of test windows whose exchange uses it; stronger colour means more."
         found.append(figure(title, heat(title, rows), note))
     return found
 

@@ -41,8 +41,8 @@ def calls_of(agent: str, horizon: int, repeats: int) -> dict[str, int]:
     """
     if agent not in OPTIMIZABLE:
         raise UsageError(
-            f"optimize: {agent!r} is no agent that can be optimized on windows",
-            f"Known: {', '.join(OPTIMIZABLE)}; judge and single CTRS items with --ratings.",
+            f"optimize: {agent!r} is not an agent that can be optimized on windows",
+            f"Known: {', '.join(OPTIMIZABLE)}; with --ratings, also judge and its items.",
         )
     calls = dict.fromkeys((*SPECIALISTS, "technique"), horizon - 1)
     calls |= {"response": horizon, "client": horizon}

@@ -139,7 +139,7 @@ def _facts(
         "Sessions": str(run),
         **{f"{split.capitalize()} examples": text for split, text in _sizes(task).items()},
         "Score": task.scale,
-        "Exchanges of a window": str(spec.horizon) if isinstance(task, Rollout) else "none",
+        "Exchanges per window": str(spec.horizon) if isinstance(task, Rollout) else "none",
         "Models": "; ".join(f"{name} ({', '.join(roles)})" for name, roles in named.items()),
         "Prompts": study.prompts,
         "Seed": str(study.seed),

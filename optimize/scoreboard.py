@@ -121,7 +121,7 @@ class Board:
         if self.halted is not None:
             raise self.halted
         if example not in candidate.outcomes and self.scored >= self.most:
-            raise self.halt(Halt(f"{self.most} windows are scored"))
+            raise self.halt(Halt(f"{self.most} windows have been scored"))
 
     def record(self, candidate: Candidate, example: str, outcome: Outcome) -> None:
         """Keeps an outcome."""

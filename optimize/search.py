@@ -213,7 +213,7 @@ class Setup:
         windows = len(self.task.splits["train"]) + len(self.task.splits["validation"])
         if self.spec.metric_calls <= windows:
             raise UsageError(
-                f"optimize: metric_calls is {self.spec.metric_calls}, and scoring the start takes "
+                f"optimize: metric_calls is {self.spec.metric_calls}, but scoring the start takes "
                 f"{windows}",
                 f"--set optimize.metric_calls={windows * 4}, or fewer prefixes.",
             )

@@ -1,7 +1,7 @@
 """``python -m optimize.selector``: optimize the technique selector against the CTRS judge.
 
-Everything that can be checked is checked before anything is spent. The same command goes on
-where it stopped: no answered question is paid twice.
+Everything that can be checked is checked before anything is spent. Rerunning the same command
+resumes where it stopped: no question is paid for twice.
 """
 
 import json
@@ -39,17 +39,17 @@ def selector(
     study: Annotated[
         str | None,
         typer.Argument(
-            help="A study's TOML file or name. Default: the run's own, or the study 'selector'.",
+            help="A study's TOML file or name. Default: the run's own study, or 'selector'.",
             show_default=False,
         ),
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="Learn from this run's sessions; else the study plays them first."),
+        typer.Option(help="Learn from this run's sessions. Default: the study plays them first."),
     ] = None,
     agent: Annotated[
         str | None,
-        typer.Option(help="The agent to tune: technique (default), response, planner, ..."),
+        typer.Option(help="Agent to optimize: technique (default), response, planner, ..."),
     ] = None,
     ratings: Annotated[
         Path | None,
@@ -62,33 +62,33 @@ def selector(
         int | None, typer.Option(help="Exchanges played and judged after a prefix. Default: 1.")
     ] = None,
     metric_calls: Annotated[
-        int | None, typer.Option(help="Windows the search may have scored. Default: 200.")
+        int | None, typer.Option(help="Windows the search may score. Default: 200.")
     ] = None,
     budget_calls: Annotated[
-        int | None, typer.Option(help="LM calls in all, the comparison at the end included.")
+        int | None, typer.Option(help="Total LM calls, including the final comparison.")
     ] = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="Tokens in all.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Total tokens.")] = None,
     budget_money: Annotated[
-        float | None, typer.Option(help="Money in all, by the study's prices.")
+        float | None, typer.Option(help="Total money, at the study's prices.")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Overrides a key; VALUE is TOML."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key; VALUE is TOML."),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder. Default: runs/optimize-NAME-HASH, the same for the same settings."
+            help="Output folder. Default: runs/optimize-NAME-HASH, fixed by the settings."
         ),
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Print the LM calls and leave.")
+        bool, typer.Option("--estimate", help="Print the LM calls and exit.")
     ] = False,
 ) -> None:
-    """Optimize the technique selector against the CTRS judge, everything else frozen.
+    """Optimize the technique selector against the CTRS judge, with everything else frozen.
 
-    Without arguments: prefixes, search and comparison on the embedded LM, no server and no key
-    needed. The result is used by: python -m magnet.reproduce --selector FOLDER
+    Without arguments, prefixes, search and comparison run on the embedded LM; no server or key is
+    needed. To use the result: python -m magnet.reproduce --selector FOLDER
     """
     console = Console(file=sys.stdout)  # this one: what optimizers print goes elsewhere
     short = {
@@ -116,7 +116,7 @@ def selector(
         sessions = run or _play(source, settings, folder, console)
         result, page = optimize(loaded, sessions, ratings, folder, console)
     except KeyboardInterrupt:
-        print_line(console, f"\nInterrupted. The same command goes on: {folder}")
+        print_line(console, f"\nInterrupted. Rerun the same command to resume: {folder}")
         raise typer.Exit(INTERRUPTED) from None
     _print_result(loaded, result, page, console)
     if result.interrupted:
@@ -124,10 +124,10 @@ def selector(
 
 
 def _own_study(run: Path) -> str:
-    """The study that a run was played by.
+    """The study that a run was played with.
 
     Raises:
-        UsageError: it was adopted, and names no models.
+        UsageError: the run was adopted and names no models.
     """
     own = run / "study.toml"
     if own.is_file() and not own.stat().st_size:
@@ -139,7 +139,7 @@ def _own_study(run: Path) -> str:
 
 
 def _hash(study: Study, run: Path | None, ratings: Path | None) -> str:
-    """Names the folder: the same settings on the same data go on in the same one."""
+    """Names the folder: the same settings on the same data resume in the same folder."""
     data = study.model_dump(mode="json", exclude={"name", "workers", "budget", "stages"})
     if not study.leave_out:  # as the folders of before there was a choice
         del data["leave_out"]
@@ -151,7 +151,7 @@ def _check(study: Study, run: Path | None, ratings: Path | None) -> None:
     """Refuses what cannot be optimized, before a session is played.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: the agent cannot be optimized this way.
     """
     spec = study.optimize
     check_options(spec.optimizer, spec.options)
@@ -169,14 +169,14 @@ def _check(study: Study, run: Path | None, ratings: Path | None) -> None:
     if spec.agent in study.leave_out:
         raise UsageError(
             f"optimize: {spec.agent} is left out of this study",
-            "Optimize another agent, or take it out of leave_out.",
+            "Optimize another agent, or remove it from leave_out.",
         )
     if not judges:
         calls_of(spec.agent, spec.horizon, study.judge_repeats)
 
 
 def _play(source: str, settings: Sequence[str], folder: Path, console: Console) -> Path:
-    """Plays the study's sessions, or goes on with them."""
+    """Plays the study's sessions, or resumes them."""
     out = folder / "sessions-run"
     out.parent.mkdir(parents=True, exist_ok=True)
     outcome, _ = play(prepare(source, [*settings, _GENERATE]), out, console)
@@ -194,11 +194,11 @@ def _print_result(study: Study, result: Result, page: Path, console: Console) ->
     for note in result.notes:
         say(note)
     if result.interrupted:
-        say("The best so far is kept; the same command goes on.")
+        say("The best so far is kept; rerun the same command to resume.")
     say(f"Artefact and report: {page.parent}")
     say(f"Open in a browser: {page}")
     if study.optimize.agent in ("technique", "technique-unplanned"):
-        say(f"Use it: python -m magnet.reproduce --selector {page.parent}")
+        say(f"To use it: python -m magnet.reproduce --selector {page.parent}")
 
 
 def main() -> None:

@@ -153,7 +153,7 @@ class Agent(dspy.Predict):
         if lacking := self.frozen.prompt.placeholders - inputs.keys():
             raise UsageError(
                 f"agent {self.name!r}: its prompt shows {{{min(lacking)}}}, which it is not given",
-                "Planner and selector are left out as the program is made: "
+                "Leave out planner and selector when creating the program: "
                 "MagnetCounselor(planner=False), MagnetCounselor(technique=False).",
             )
         adapter = self.own_format if self.optimized else self.frozen

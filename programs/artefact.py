@@ -118,7 +118,7 @@ def load(source: str | Path) -> Artefact:
     except ValidationError as error:
         field, wrong = first_of(error)
         raise UsageError(
-            f"artefact: {path} is none of this project: {field or 'the file'}: {wrong}", _MAKE
+            f"artefact: {path} is not one of this project's: {field or 'the file'}: {wrong}", _MAKE
         ) from None
     if artefact.magnet_artefact != FORMAT:
         raise UsageError(
@@ -138,15 +138,15 @@ def _find(path: Path) -> Path:
         return path
     found = [p for p in sorted(path.glob("*.json")) if b'"magnet_artefact"' in p.read_bytes()[:200]]
     if len(found) != 1:
-        raise UsageError(f"artefact: {path} holds {len(found) or 'no'} artefacts", _MAKE)
+        raise UsageError(f"artefact: {path} has {len(found) or 'no'} artefacts", _MAKE)
     return found[0]
 
 
 def _check(path: Path, state: State) -> None:
     if state.agent not in AGENTS:
         raise UsageError(
-            f"artefact: {path} optimizes {state.agent!r}, which is no agent",
-            f"The agents are: {', '.join(AGENTS)}.",
+            f"artefact: {path} optimizes {state.agent!r}, which is not an agent",
+            f"Agents: {', '.join(AGENTS)}.",
         )
     ours = fields_of(state.agent)
     for side in ("inputs", "outputs"):

@@ -35,7 +35,7 @@ def _parameters(module: dspy.Module) -> dict[str, inspect.Parameter]:
 def why_not(module: Any, given: set[str]) -> str | None:
     """Why something cannot be asked with these inputs; None where it can."""
     if not isinstance(module, dspy.Module):
-        return f"is no dspy.Module but {type(module).__name__!r}"
+        return f"is not a dspy.Module but {type(module).__name__!r}"
     if _entry(module) is None:
         return "has neither forward nor aforward"
     for name, parameter in _parameters(module).items():

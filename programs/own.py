@@ -53,18 +53,18 @@ def _load(method: str) -> Any:
         loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise _failed(method, "its module fails as it is imported", error) from None
+            raise _failed(method, "its module fails on import", error) from None
         raise UsageError(
-            f"methods: {method!r}: there is no module {module!r}",
-            "It is looked for among what is installed, in the working directory and beside the "
+            f"methods: {method!r}: no module named {module!r}",
+            "It is looked up among installed packages, in the working directory and next to the "
             "study.",
         ) from None
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything
-        raise _failed(method, "its module fails as it is imported", error) from None
+        raise _failed(method, "its module fails on import", error) from None
     if not hasattr(loaded, attribute):
         raise UsageError(
             f"methods: {method!r}: {loaded.__file__ or module} has no {attribute!r}",
-            "Behind the colon stands a class, or a function that makes the counselor.",
+            "After the colon, name a class or function that creates the counselor.",
         )
     return getattr(loaded, attribute)
 
@@ -95,8 +95,8 @@ def make_own(method: str, prompts: str, profile: Profile) -> dspy.Module:
     if not callable(make) or isinstance(make, dspy.Module):
         kind = type(make).__name__
         raise UsageError(
-            f"methods: {method!r} is no class or function but {kind!r}",
-            "Name what makes the counselor; it is called with a prompt set and a profile.",
+            f"methods: {method!r} is not a class or function but {kind!r}",
+            "Name what creates the counselor; it is called with a prompt set and a profile.",
         )
     try:
         program = make(prompts, profile)
@@ -106,7 +106,7 @@ def make_own(method: str, prompts: str, profile: Profile) -> dspy.Module:
         raise _failed(method, "it cannot be called with (prompts, profile)", error) from None
     why = why_not(program, _GIVEN)
     if why is None and isinstance(program, Counselor) and type(program).reply is Counselor.reply:
-        why = "is a Counselor without a reply of its own"
+        why = "is a Counselor that defines no reply"
     if why is not None:
         raise UsageError(
             f"methods: {method!r}: what it makes {why}",

@@ -93,15 +93,15 @@ def import_prompts(source: str = ARCHIVE, say: Callable[[str], None] = lambda _:
     if missing:
         raise UsageError(
             f"import: {source} lacks {len(missing)} of {len(locked)} prompts, "
-            f"the first is {missing[0]}",
+            f"the first being {missing[0]}",
             "Give the top folder of the authors' repository.",
         )
     for path, data in found.items():
         if (digest := hashlib.sha256(data).hexdigest()) != locked[path]:
             raise UsageError(
                 f"import: {path} has sha256 {digest[:12]}..., the lock says "
-                f"{locked[path][:12]}...: it is another version",
-                "Get the repository as the paper's authors published it.",
+                f"{locked[path][:12]}...: this is a different version",
+                "Use the repository as the paper's authors published it.",
             )
     folder = data_folder() / "prompts" / NAME
     for path, data in found.items():

@@ -61,7 +61,7 @@ class Prompt:
         if match is None:
             raise UsageError(
                 f"prompt {name!r} has no [[user]] part",
-                "A prompt file holds [[system]] (optional) and [[user]], each on its own line, "
+                "A prompt file has [[system]] (optional) and [[user]], each on its own line, "
                 "with the text below and a line break at the end.",
             )
         return cls(name, match["system"], match["user"], hashlib.sha256(data).hexdigest())
@@ -117,14 +117,14 @@ class Prompt:
         if not gone:
             return self
         if stuck := gone.intersection(_PLACEHOLDER.findall(self.system or "")):
-            raise self._uncut(min(stuck), "it stands in the system part")
+            raise self._uncut(min(stuck), "it is in the system part")
         kept: list[str] = []
         for paragraph in self.user.split("\n\n"):
             shown = set(_PLACEHOLDER.findall(paragraph))
             if not shown & gone:
                 kept.append(paragraph)
             elif shown - gone:
-                raise self._uncut(min(shown & gone), "its paragraph shows another input too")
+                raise self._uncut(min(shown & gone), "its paragraph also shows another input")
             elif not _PLACEHOLDER.sub("", paragraph).strip() and kept and kept[-1].endswith(":"):
                 raise self._uncut(min(shown), "its heading is a paragraph of its own")
         user = "\n\n".join(kept)
@@ -135,8 +135,8 @@ class Prompt:
     def _uncut(self, name: str, why: str) -> UsageError:
         return UsageError(
             f"prompt {self.name!r}: {{{name}}} cannot be left out: {why}",
-            "Give each input a paragraph of its own, its heading on the line above, and blank "
-            "lines around it; or use another prompt set.",
+            "Give each input its own paragraph, with its heading on the line above and blank lines "
+            "around it; or use another prompt set.",
         )
 
     def render(self, inputs: Mapping[str, Any]) -> tuple[str | None, str]:

@@ -27,8 +27,8 @@ def folder_of(name: str) -> Path:
         if (folder / LOCK).is_file() or (folder.is_dir() and any(folder.glob("*.txt"))):
             return folder
     raise UsageError(
-        f"prompts: there is no prompt set {name!r}",
-        "'ours' ships; a folder of your own is named by its path (copy prompts_frozen/ours, "
+        f"prompts: no prompt set {name!r}",
+        "'ours' is included; name your own folder by its path (copy prompts_frozen/ours, "
         "edit it, run: magnet prompts lock FOLDER).",
     )
 
@@ -48,7 +48,7 @@ def lock(folder: Path) -> dict[str, str]:
 def _check(prompt: Prompt) -> None:
     if prompt.name not in AGENTS:
         raise UsageError(
-            f"prompt {prompt.name!r} belongs to no agent", f"The agents are: {', '.join(AGENTS)}."
+            f"prompt {prompt.name!r} belongs to no agent", f"Agents: {', '.join(AGENTS)}."
         )
     signature = AGENTS[prompt.name].signature
     inputs = set(signature.input_fields)
@@ -76,7 +76,7 @@ def load_prompts(name: str = "ours") -> Mapping[str, Prompt]:
         return _load_authors()
     folder = folder_of(name)
     where = "" if name == "ours" else f" {name}"
-    relock = f"If the change is meant, run: magnet prompts lock{where}"
+    relock = f"If the change is intended, run: magnet prompts lock{where}"
     try:
         locked = dict(json.loads((folder / LOCK).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

@@ -79,7 +79,7 @@ def test_hidden_copies_are_skipped_and_counted(tmp_path: Path, out: Path) -> Non
 
 
 def test_a_source_of_hidden_files_alone_holds_nothing(tmp_path: Path, out: Path) -> None:
-    with pytest.raises(UsageError, match="holds no dialogues"):
+    with pytest.raises(UsageError, match="contains no dialogues"):
         adopt(packed(tmp_path / "theirs.zip", HIDDEN), out)
     assert not out.exists()
 
@@ -97,7 +97,7 @@ def test_a_damaged_zip_is_one_clear_error(tmp_path: Path, out: Path) -> None:
 def test_equal_records_of_one_seed_become_one(tmp_path: Path, out: Path) -> None:
     copies = {"data/copy/session_2.json": released(2), "data/session_7.json": released(1)}
     said = adopted(packed(tmp_path / "theirs.zip", SEEN | copies), out)
-    assert said == ["Duplicates were dropped: 2, with method, seed and messages of another one"]
+    assert said == ["Duplicates dropped (same method, seed and messages as another): 2"]
     assert [s.seed.seed_id for s in read_sessions(out)] == [s.seed_id for s in seeds(2)]
 
 
@@ -119,7 +119,9 @@ def test_lines_of_jsonl_are_told_apart_likewise(tmp_path: Path, out: Path) -> No
     source = tmp_path / "chats.jsonl"
     one, other = line("I cannot sleep.", seed_id="a"), line("I sleep.", seed_id="a")
     source.write_text(one + line("I sleep.", seed_id="b") + one)
-    assert adopted(source, out)[0].startswith("Duplicates were dropped: 1")
+    assert adopted(source, out)[0] == (
+        "Duplicates dropped (same method, seed and messages as another): 1"
+    )
     assert len(list(read_sessions(out))) == 2
     source.write_text(one + other)
     with pytest.raises(UsageError, match=r"line 1 and line 2 are different .* same seed, a"):

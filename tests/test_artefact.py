@@ -93,7 +93,7 @@ def _field_gone(data: dict[str, Any]) -> None:
     [
         (_other_signature, "its inputs differ in mood"),
         (_other_type, "its outputs differ in techniques"),
-        (_no_agent, "'hypnotist', which is no agent"),
+        (_no_agent, "'hypnotist', which is not an agent"),
         (_bad_demo, "a demo of 'technique' is damaged"),
         (_newer, "has format 2"),
         (_field_gone, "states.0.instructions: Field required"),
@@ -115,7 +115,7 @@ def test_a_changed_artefact_is_refused(
     [
         (lambda p: None, "cannot read"),
         (lambda p: p.mkdir(), "no artefacts"),
-        (lambda p: p.write_text("{"), "none of this project"),
+        (lambda p: p.write_text("{"), "not one of this project's"),
     ],
 )
 def test_what_is_no_artefact_is_refused(

@@ -25,7 +25,7 @@ WRONG = {
     "no key": (["--set", "exchange=3"], "did you mean 'exchanges'"),
     "no value": (["--set", "exchanges=x y"], "is not a TOML value"),
     "no seeds": (["--set", "seeds='none.json'"], "cannot read none.json"),
-    "too few seeds": (["--set", "sessions=13"], "ours holds 12 seeds"),
+    "too few seeds": (["--set", "sessions=13"], "ours has 12 seeds"),
     "no prompts": (["--set", "prompts='theirs'"], "no prompt set 'theirs'"),
     "no server": (["--set", GONE], "lm.default: http://127.0.0.1:9 does not answer"),
     "no API key": (["--set", GONE, "--set", "lm.default.key_env='NO_KEY'"], "NO_KEY is not set"),
@@ -51,7 +51,7 @@ def test_a_folder_of_other_things_is_refused(server: FakeServer, out: Path) -> N
     (out / "thesis.txt").touch()
     done = reproduce(server, out)
     assert (done.returncode, server.count) == (2, 0)
-    assert "is not empty and holds no run" in done.stderr
+    assert "is not empty and is not a run directory" in done.stderr
 
 
 def test_a_run_goes_on_only_with_what_it_began_with(server: FakeServer, out: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_budget_stops_the_run_cleanly_and_a_larger_one_goes_on(
     stopped = reproduce(server, out, sessions=4, budget__calls=40)
     assert (stopped.returncode, stopped.stderr) == (1, "")
     assert re.search(r"Stopped: \w+: budget: the budget of 40 calls is spent", stopped.stdout)
-    assert "the same command goes on" in stopped.stdout
+    assert "rerun the same command to resume" in stopped.stdout
     usage = json.loads((out / "usage.json").read_text())
     assert server.count <= sum(role["calls"] for role in usage.values()) == 40
     again = reproduce(server, out, sessions=4, budget__calls=40)

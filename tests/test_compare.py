@@ -45,7 +45,7 @@ def test_compare_never_guesses_the_method_of_a_session_under_way(serve, out):
 def test_compare_refuses_what_is_no_run(tmp_path):
     done = magnet("compare", tmp_path)
     assert done.returncode == 2
-    assert "no run directory" in done.stderr
+    assert "not a run directory" in done.stderr
 
 
 def test_doctor_finds_every_problem_at_once(tmp_path):

@@ -205,7 +205,7 @@ def test_what_is_no_tokenizer_is_refused(tmp_path):
         open_tokenizer(str(tmp_path))
     (tmp_path / "tokenizer.json").write_text("{}")
     pytest.importorskip("tokenizers")
-    with pytest.raises(UsageError, match="is no tokenizer"):
+    with pytest.raises(UsageError, match="is not a tokenizer"):
         open_tokenizer(str(tmp_path))
 
 

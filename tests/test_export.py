@@ -174,9 +174,9 @@ def test_the_card_tells_what_is_in_it(played: Path, tmp_path: Path) -> None:
         "| response | fake-model | 0.3 | 60 | the server's | chat |",
         "never for clinical use",
         "no person took part",
-        "| exchanges at most | 2 |",
+        "| most exchanges per session | 2 |",
         "90:10:50 in the order of the seed file",
-        "| answers of planner cut by the token limit | 0 of 12 (0.0%) |",
+        "| answers of planner cut off by the token limit | 0 of 12 (0.0%) |",
         "Sessions left out: none.",
     ):
         assert said in text
@@ -218,9 +218,9 @@ def test_adopted_sessions_have_the_licence_that_is_given(played: Path, tmp_path:
     export(tmp_path / "adopted", "chat", tmp_path / "without")
     assert front(tmp_path / "without")["license"] == "unknown"
     text = body(tmp_path / "without")
-    assert "Not known. Find out before you share" in text
-    assert "Models and sampling settings are not known." in text
-    assert "| plans cut by the token limit | not recorded |" in text
+    assert "Unknown. Find out before you share" in text
+    assert "Models and sampling settings are unknown." in text
+    assert "| plans cut off by the token limit | not recorded |" in text
     export(tmp_path / "adopted", "chat", tmp_path / "given", license_="CC-BY-4.0")
     assert front(tmp_path / "given")["license"] == "cc-by-4.0"
     row = load(tmp_path / "given", tmp_path / "cache")["train"][0]
@@ -259,7 +259,7 @@ def test_a_split_without_sessions_has_no_file(copied: Path, tmp_path: Path) -> N
     loaded = load(tmp_path / "data", tmp_path / "cache")
     assert {s: len(rows) for s, rows in loaded.items()} == {"validation": 24}
     text = body(tmp_path / "data")
-    assert "There is no file for train and test: no session fell to it." in text
+    assert "There is no file for train and test, which would be empty." in text
     assert "There is nothing to compare" in text
     assert 'data["validation"][0]' in text
     assert "12 not in the split file" in text
@@ -321,9 +321,9 @@ def _edited(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "spoil", "complaint"),
     [
-        (False, _foreign, "is not empty and holds no export"),
-        (True, _added, r"holds data/notes.txt, which is not of the export"),
-        (True, _edited, r"README.md was changed since it was exported"),
+        (False, _foreign, "is not empty and is not an export"),
+        (True, _added, r"holds data/notes.txt, which is not part of the export"),
+        (True, _edited, r"README.md has been changed since it was exported"),
         (False, Path.touch, "is a file"),
     ],
 )
@@ -366,7 +366,10 @@ FIRST = seeds(1)[0]
         (["--method", "cactus"], ["no finished session of 'cactus'", "magnet (12), psych8k (12)"]),
         (["--format", "csv"], ["'csv' is not one of", "sharegpt"]),
         (["--prompts", "nobody's"], ['no prompt set "nobody\'s"']),
-        (["--license", "MIT"], [f"knows its seeds' licence, {LICENSE}", "Leave --license out"]),
+        (
+            ["--license", "MIT"],
+            [f"already records its seeds' licence, {LICENSE}", "Omit --license"],
+        ),
         (["--split", "twice.csv"], [f"client {FIRST.client_id} is in two splits"]),
         (["--split", "wide.csv"], ["unknown column 'note'", "client_id,split or seed_id,split"]),
         (["--split", "none.csv"], ["cannot read", "none.csv"]),
@@ -396,7 +399,7 @@ def test_the_command_prints_what_it_wrote(copied: Path, tmp_path: Path) -> None:
     assert str(tmp_path / "data" / "README.md") in text
     missing = magnet("export", tmp_path / "nowhere", "--out", tmp_path / "x")
     assert missing.returncode == 2
-    assert "is no run directory" in missing.stderr
+    assert "is not a run directory" in missing.stderr
 
 
 def test_without_pyarrow_parquet_is_refused_and_json_is_written(

@@ -77,7 +77,7 @@ def test_a_dead_server_leaves_sessions_unfinished_and_the_next_run_finishes_them
             said, complaint = process.communicate(timeout=120)
     assert (process.returncode, complaint) == (1, ""), said
     finished = len(session_files(out))
-    assert f"{12 - finished} sessions are unfinished; the same command goes on." in said
+    assert f"{12 - finished} sessions are unfinished; rerun the same command to resume." in said
     assert len(re.findall(r"session_\d+ left unfinished: \w+: transport", said)) == 12 - finished
     assert 0 < finished < 12
     shown = magnet("show", out).stdout
@@ -86,7 +86,7 @@ def test_a_dead_server_leaves_sessions_unfinished_and_the_next_run_finishes_them
     other = serve()  # at another URL: where a server is does not decide what comes out
     again = reproduce(other, out, **STUDY)
     assert again.returncode == 0, again.stderr
-    assert f"{finished} of 12 sessions were finished before." in again.stdout
+    assert f"{finished} of 12 sessions were already finished." in again.stdout
     calm = reproduce(serve(), tmp_path / "calm", **STUDY)
     assert calm.returncode == 0, calm.stderr
     assert session_files(out) == session_files(tmp_path / "calm")

@@ -88,7 +88,7 @@ def test_a_recipe_that_is_no_recipe_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"cannot read nowhere(.|\n)*paper, recommended, smoke"):
         load_recipe("nowhere")
     path = tmp_path / "mine.yaml"
-    for text, message in (("[", "is not YAML"), ("- a", "holds no keys"), ("r: 1", "model: ")):
+    for text, message in (("[", "is not YAML"), ("- a", "has no keys"), ("r: 1", "model: ")):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(UsageError, match=message):
             load_recipe(str(path))
@@ -141,7 +141,7 @@ def test_a_split_plays_its_clients_and_sessions_counts_within_it():
     with pytest.raises(UsageError, match=r"sessions is 99, but ours holds \d+ seeds in its test"):
         file.take(99, "test")
     few = replace(file, seeds=file.seeds[:3])  # one client, in the training part
-    with pytest.raises(UsageError, match="ours holds no seeds in its test split"):
+    with pytest.raises(UsageError, match="ours has no seeds in its test split"):
         few.take(None, "test")
 
 
@@ -272,7 +272,8 @@ def test_the_card_names_the_clients_of_the_training_part_and_no_others(played, t
     named = {p.seed.client_id for p in plan.pairs.pairs if p.seed.client_id in card}
     assert named == {p.seed.client_id for p in plan.pairs.of("train")}
     assert (
-        "It learned from 2 clients. No client is in two splits; they were parted 90:10:50" in card
+        "It learned from 2 clients. No client appears in two splits; they were split 90:10:50"
+        in card
     )
     assert "python -m magnet.reproduce evaluate.toml" in card
 
@@ -327,7 +328,7 @@ def test_a_report_shows_the_likelihood_before_and_after(played, tmp_path):
     assert "fine-tuned MAGneT, all clients: Nobody held out." in tables
     shutil.rmtree(whole)
     (tuned / "metrics.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(UsageError, match="is not what magnet finetune wrote"):
+    with pytest.raises(UsageError, match="was not written by magnet finetune"):
         write_report([played], tmp_path / "b")
     (tuned / "metrics.json").unlink()
     assert "fine-tuning" not in (write_report([played], tmp_path / "c") / "tables.md").read_text()

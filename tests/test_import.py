@@ -127,7 +127,7 @@ def test_a_source_that_will_not_do_is_one_clear_error(source, tmp_path, monkeypa
 
 def test_seeds_of_another_hash_are_refused(tmp_path, data):
     (tmp_path / "data.json").write_text("[]")
-    with pytest.raises(UsageError, match="another file"):
+    with pytest.raises(UsageError, match="a different file"):
         import_seeds(str(tmp_path / "data.json"))
     assert not data.exists()
 

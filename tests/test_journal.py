@@ -87,6 +87,6 @@ def test_a_run_tells_of_the_torn_line_and_loses_nothing_else(
         file.write(b'{"candidates":{"refl')
     resumed = reproduce(server, out, sessions=1, exchanges=3)
     assert resumed.returncode == 0, resumed.stderr
-    assert "session_0001: the torn last line of its journal was dropped" in resumed.stdout
+    assert "session_0001: the incomplete last line of its journal was dropped" in resumed.stdout
     reproduce(server, tmp_path / "whole", sessions=1, exchanges=3)
     assert session_files(out) == session_files(tmp_path / "whole")

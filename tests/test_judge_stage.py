@@ -114,7 +114,7 @@ def test_a_dead_judge_leaves_the_rest_for_the_next_run(fault, serve, out):
     hasty = HASTY.replace("magnet.reproduce", "magnet.cli")
     done = run(*command("judge", out, "--scales", "ctrs", *settings, code=hasty))
     assert done.returncode == 1
-    assert "not wholly judged" in done.stdout
+    assert "not fully judged" in done.stdout
     assert len(load_scores(out)) == 3
     broken["now"] = False
     assert magnet("judge", out, "--scales", "ctrs", *settings).returncode == 0

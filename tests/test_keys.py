@@ -111,7 +111,7 @@ async def test_white_space_around_the_key_is_not_part_of_it(
     ],
 )
 def test_a_url_with_a_key_in_it_is_refused_unseen(url: str) -> None:
-    with pytest.raises(UsageError, match="a key stands in the URL") as caught:
+    with pytest.raises(UsageError, match="the URL contains a key") as caught:
         load_study("demo", [f"lm.default.url='{url}'"])
     assert KEY not in everything(caught.value)
 

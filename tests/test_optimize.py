@@ -273,7 +273,7 @@ def test_a_server_that_goes_away_ends_the_search_and_loses_nothing(
     planted.run_of(tmp_path / "run", 9, 2)
     done = run(*line(server, tmp_path))
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "the same command goes on" in done.stdout
+    assert "rerun the same command to resume" in done.stdout
     server.faults = lambda n: None
     again = run(*line(server, tmp_path))
     assert again.returncode == 0, again.stdout + again.stderr

@@ -359,16 +359,16 @@ def test_a_bug_in_ones_own_code_stops_the_run_with_its_place(
 
 
 WRONG = {
-    "no module": ("nomodule:Mine", "", "there is no module 'nomodule'"),
+    "no module": ("nomodule:Mine", "", "no module named 'nomodule'"),
     "no attribute": ("ownmethods:Nobody", "", "has no 'Nobody'"),
-    "no form": ("ownmethods:", "", "one of your own is written module:attribute"),
-    "no package": ("ownmethods.inner:X", "", "no module 'ownmethods.inner'"),
-    "a name that ships": ("ownmethods:cactus", "", "bears the name of a method that ships"),
+    "no form": ("ownmethods:", "", "write your own as module:attribute"),
+    "no package": ("ownmethods.inner:X", "", "no module named 'ownmethods.inner'"),
+    "a name that ships": ("ownmethods:cactus", "", "has the name of an included method"),
     "an import that fails": ("ownmethods:X", "import nosuchthing", "ModuleNotFoundError"),
     "an error on import": ("ownmethods:X", "x = 1 / 0", "ZeroDivisionError: division by zero"),
     "bad syntax": ("ownmethods:X", "def (:", "SyntaxError"),
-    "no class": ("ownmethods:X", "X = 3", "is no class or function but 'int'"),
-    "no module made": ("ownmethods:X", "def X(p, f): return 3", "is no dspy.Module but 'int'"),
+    "no class": ("ownmethods:X", "X = 3", "is not a class or function but 'int'"),
+    "no module made": ("ownmethods:X", "def X(p, f): return 3", "is not a dspy.Module but 'int'"),
     "no arguments": ("ownmethods:X", "def X(): pass", "cannot be called with (prompts, profile)"),
     "no forward": (
         "ownmethods:X",
@@ -384,7 +384,7 @@ WRONG = {
     "no reply": (
         "ownmethods:X",
         "from magnet import Counselor\nclass X(Counselor): pass",
-        "without a reply of its own",
+        "that defines no reply",
     ),
 }
 

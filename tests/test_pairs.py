@@ -231,7 +231,7 @@ FIRST = seeds(1)[0]
         ("", "columns are missing"),
         (f"client_id,split\n{FIRST.client_id},dev\n", "line 2: unknown split 'dev'"),
         (f"client_id,split\n{FIRST.client_id}\n", "line 2: 1 fields"),
-        ("client_id,split\nnobody,train\n", "names no client of the run"),
+        ("client_id,split\nnobody,train\n", "names none of the run's clients"),
     ],
 )
 def test_split_files_that_will_not_do(
@@ -244,7 +244,7 @@ def test_split_files_that_will_not_do(
 
 
 def test_what_is_no_source_of_pairs(played: Path, copied: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run directory"):
+    with pytest.raises(UsageError, match="not a run directory"):
         read_pairs(tmp_path / "nowhere", "magnet")
     with pytest.raises(UsageError, match=r"magnet \(12\), psych8k \(12\)"):
         read_pairs(played, "cactus")
@@ -252,12 +252,12 @@ def test_what_is_no_source_of_pairs(played: Path, copied: Path, tmp_path: Path) 
         read_pairs(played, "magnet", split_file=tmp_path / "none.csv")
     everything = [f"{file.stem},x" for file in (copied / "sessions").iterdir()]
     (copied / "flags.csv").write_text("\n".join(["session,reason", *everything]) + "\n")
-    with pytest.raises(UsageError, match="no training pair is left: 12 flagged: x"):
+    with pytest.raises(UsageError, match="no training pairs are left: 12 flagged: x"):
         read_pairs(copied, "magnet")
     shutil.rmtree(copied / "sessions")
     (copied / "sessions").mkdir()
     (copied / "flags.csv").unlink()
-    with pytest.raises(UsageError, match="holds no finished session"):
+    with pytest.raises(UsageError, match="has no finished session"):
         read_pairs(copied, "magnet")
 
 

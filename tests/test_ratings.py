@@ -84,11 +84,11 @@ def test_ratings_are_averaged_over_raters(tmp_path: Path) -> None:
     [
         ("session,item\nsession_0001,focus\n", "no column 'rating'"),
         (HEAD + "session_0009,focus,2,a\n", "line 2: the run has no finished session"),
-        (HEAD + "session_0001,mood,2,a\n", "line 2: 'mood' is no item"),
-        (HEAD + "session_0001,focus,7,a\n", "line 2: '7' is no rating"),
-        (HEAD + "session_0001,focus,good,a\n", "line 2: 'good' is no rating"),
-        (HEAD + "session_0001,wai4,0,a\n", "line 2: '0' is no rating"),
-        (HEAD, "holds no rating"),
+        (HEAD + "session_0001,mood,2,a\n", "line 2: 'mood' is not an item"),
+        (HEAD + "session_0001,focus,7,a\n", "line 2: '7' is not a rating"),
+        (HEAD + "session_0001,focus,good,a\n", "line 2: 'good' is not a rating"),
+        (HEAD + "session_0001,wai4,0,a\n", "line 2: '0' is not a rating"),
+        (HEAD, "has no rating"),
     ],
 )
 def test_bad_ratings_are_refused_by_line(tmp_path: Path, text: str, says: str) -> None:

@@ -165,7 +165,7 @@ def test_an_unjudged_run_has_a_report(run, tmp_path):
 
 
 def test_what_is_no_run_is_refused_and_nothing_written(tmp_path):
-    with pytest.raises(UsageError, match="no run directory"):
+    with pytest.raises(UsageError, match="not a run directory"):
         write_report([tmp_path])
     assert list(tmp_path.iterdir()) == []
 
@@ -179,7 +179,7 @@ def test_the_command_says_where_the_page_is(run, tmp_path):
         [*line[:4], str(tmp_path)], capture_output=True, text=True, env=fake_run.environment()
     )
     assert done.returncode == 2
-    assert "no run directory" in done.stderr
+    assert "not a run directory" in done.stderr
 
 
 def test_statistics_are_loaded_by_the_report_alone():

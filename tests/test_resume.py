@@ -52,7 +52,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
         assert process.returncode == 130, complaint
     # the message may be wrapped: the path is long
     assert "Interrupted. Finished exchanges are in" in said
-    assert "the same command goes on" in " ".join(said.split())
+    assert "rerun the same command to resume" in " ".join(said.split())
     assert (complaint, "Traceback" in said) == ("", False)
     assert list((out / "journal").iterdir())
     again = reproduce(server, out, **study)
@@ -66,4 +66,4 @@ def test_a_finished_run_asks_nothing_again(server: FakeServer, out: Path) -> Non
     asked = server.count
     second = reproduce(server, out)
     assert (first.returncode, second.returncode, server.count) == (0, 0, asked)
-    assert "2 of 2 sessions were finished before" in second.stdout
+    assert "2 of 2 sessions were already finished" in second.stdout

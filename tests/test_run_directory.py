@@ -32,7 +32,7 @@ def test_a_directory_of_another_study_is_refused_by_what_differs(
 def test_a_folder_of_other_things_is_left_alone(out: Path) -> None:
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match="is not empty and holds no run"):
+    with pytest.raises(UsageError, match="is not empty and is not a run directory"):
         RunDirectory(out).open("", {"identity": IDENTITY})
     assert [p.name for p in out.iterdir()] == ["thesis.txt"]
 

@@ -79,7 +79,7 @@ def test_what_is_not_there_is_refused(finished: Path, args: list[str], message: 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     done = magnet("show", tmp_path)
-    assert (done.returncode, "is no run directory" in done.stderr) == (2, True)
+    assert (done.returncode, "is not a run directory" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"id": 1}', "null"])

@@ -65,7 +65,7 @@ def test_settings_override_the_file_in_their_order(tmp_path: Path) -> None:
         ("name = 'a b'", "name: "),
         ("name = '../x'", "name: "),
         ("methods = []", "methods: "),
-        ("methods = ['magnt']", "methods: there is no method 'magnt'; did you mean 'magnet'"),
+        ("methods = ['magnt']", "methods: unknown method 'magnt'; did you mean 'magnet'"),
         ("methods = ['magnet', 'magnet']", "methods: a method is named twice"),
         ("stages = ['cook']", r"stages.*: "),
         ("[budget]\ncalls = -1", r"budget\.calls: "),
@@ -116,7 +116,7 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None
 
 
 def test_more_sessions_than_seeds_are_refused_with_the_number_there_is() -> None:
-    with pytest.raises(UsageError, match=r"sessions is 13, but ours holds 12(.|\n)*sessions=12"):
+    with pytest.raises(UsageError, match=r"sessions is 13, but ours has 12(.|\n)*sessions=12"):
         prepare("demo", ["sessions=13"])
     assert len(prepare("demo", ["sessions=12"]).seeds) == 12
 

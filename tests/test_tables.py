@@ -306,7 +306,7 @@ def test_text_is_escaped_in_every_format():
 
 
 def test_what_is_not_a_run_is_one_clear_error(tmp_path):
-    with pytest.raises(UsageError, match="no run directory"):
+    with pytest.raises(UsageError, match="not a run directory"):
         load([tmp_path])
 
 

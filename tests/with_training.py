@@ -178,7 +178,7 @@ def test_the_trainer_takes_the_rows_as_they_are(tokenizer, tmp_path):
     batch = next(iter(trainer.get_train_dataloader()))
     assert batch["input_ids"][0, :1500].tolist() == ids
     assert batch["labels"][0, :1500].tolist() == labels
-    # TRL makes the adapter of a quantised base bfloat16, and a resume makes it float32.
+    # TRL makes the adapter of a quantized base bfloat16, and a resume makes it float32.
     dtypes = {p.dtype for p in trainer.model.parameters() if p.requires_grad}
     assert dtypes == {torch.float32}
 
@@ -296,7 +296,9 @@ def test_a_folder_of_something_else_and_a_missing_tracker_are_refused(sessions, 
         finetune(plan, out, Console(quiet=True), report_to="no-such-tracker")
     out.mkdir()
     (out / "letters.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"is not empty and holds no fine-tuning(.|\n)*--out"):
+    with pytest.raises(
+        UsageError, match=r"is not empty and is not a fine-tuning folder(.|\n)*--out"
+    ):
         finetune(plan, out, Console(quiet=True))
     assert [path.name for path in out.iterdir()] == ["letters.txt"]
 

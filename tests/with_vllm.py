@@ -2,7 +2,7 @@
 
 ``make test-vllm`` runs it; pytest does not collect it. vLLM lives in an environment of its own
 (it and DSPy want different releases of one package) and serves the embedded LM's weights,
-dequantised, with an adapter of random weights. With ``--train`` (``make test-tuned``) the adapter
+dequantized, with an adapter of random weights. With ``--train`` (``make test-tuned``) the adapter
 is one that ``magnet finetune`` has trained, and plays three sessions.
 """
 

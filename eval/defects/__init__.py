@@ -22,7 +22,7 @@ class Defects:
         reply_repeats: likewise.
         reply_labels: likewise.
         lengths: sessions by number of messages.
-        ended: sessions that the client ended.
+        ended: sessions ended by the client.
         plans: sessions with a plan.
         answers: agents' answers by role, of those whose finish was recorded.
         cut: those among them that the token limit cut.

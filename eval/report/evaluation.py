@@ -130,7 +130,7 @@ def load(
     """
     if named and len(named) != len(runs):
         raise UsageError(
-            f"{len(named)} labels for {len(runs)} runs", "Give --label once a run, in their order."
+            f"{len(named)} labels for {len(runs)} runs", "Give one --label per run, in order."
         )
     prefixes = _unique([path.resolve().name for path in runs])
     read = [

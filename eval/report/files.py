@@ -14,7 +14,7 @@ from eval.report.records import records
 from eval.report.tables import DEMONSTRATION, Table
 from magnet.core.files import write_atomically
 
-USE = "Synthetic text for research, never clinical use."
+USE = "Synthetic text for research only, never for clinical use."
 Record = Mapping[str, Any]
 
 

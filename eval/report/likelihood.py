@@ -30,11 +30,11 @@ def tuning_grids(runs: Sequence[Path]) -> Iterator[Grid]:
                 if "not_measured" in found:
                     lines, note = [["not measured", NONE, NONE]], found["not_measured"]
             except (OSError, ValueError, KeyError, TypeError) as error:
-                raise UsageError(f"{path} is not what magnet finetune wrote: {error!r}") from None
+                raise UsageError(f"{path} was not written by magnet finetune: {error!r}") from None
             kind = path.parent.name.removesuffix("-all")
             name = methods.label(kind) + ", all clients" * (kind != path.parent.name)
             rows += [["" if number else name, *line] for number, line in enumerate(lines)]
             notes += [f"{name}: {note}"] * bool(lines)
     if rows:
-        columns = ["counselor", "model", "NLL a reply token (nats)", "perplexity"]
+        columns = ["counselor", "model", "NLL per reply token (nats)", "perplexity"]
         yield Grid("Held-out replies before and after fine-tuning", columns, rows, notes, 2)

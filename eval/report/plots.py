@@ -99,7 +99,10 @@ def _techniques(evaluation: Evaluation) -> Iterator[Markup]:
             )
             for technique in Technique
         ]
-        note = "Share of sessions that use it there; stronger is more. Point at a cell to read it."
+        note = (
+            "Share of sessions that use it there; stronger colour means more. "
+            "Point at a cell for its value."
+        )
         yield figure(title, heat(title, rows), note)
 
 
@@ -119,9 +122,9 @@ def _lengths(evaluation: Evaluation) -> Iterator[Markup]:
         said = [case.counselor_words / case.exchanges for case in played]
         heard = [case.client_words / case.exchanges for case in played]
         words.append((label(method), _mark(said, 0, "counselor") + _mark(heard, 1, "client")))
-    title = "Messages a session"
+    title = "Messages per session"
     yield figure(title, bars(title, messages), "Greeting and opening included.")
-    title = "Words a reply"
+    title = "Words per reply"
     top = max((m.interval or (0, m.value))[1] for _, marks in words for m in marks) if words else 0
     chart = dots(title, words, 0.0, max(top * 1.05, 1.0))
     yield figure(title, chart, _INTERVAL, ("counselor", "client"))

@@ -46,7 +46,7 @@ def claims_grid(
     ]
     notes.append(
         "Held: the whole 95% interval (over clients) agrees with the claim; not held: all of it "
-        "contradicts it; else undecidable. A claim of several parts is held where each is."
+        "contradicts it; otherwise undecidable. A claim of several parts is held if each part is."
     )
     if demonstration:
         notes.insert(0, DEMONSTRATION)
@@ -82,11 +82,11 @@ def diversity_grid(
     if tokenizer == "words":
         notes.append(
             "The paper's tokenizer is Llama-3's: pip install 'magnet-sessions[eval]' for numbers "
-            "that can be laid beside its own."
+            "comparable with the paper's."
         )
     if len({row.sessions for row in rows}) > 1:
         notes.append(
-            "The numbers of sessions differ, and these figures fall with the amount of text: "
+            "The numbers of sessions differ, and these metrics fall with the amount of text: "
             "`magnet diversity` compares at equal numbers."
         )
     return Grid(f"{title}{where}", ["Method", "Sessions", *FIGURES.values()], lines, notes)
@@ -112,14 +112,14 @@ def cards_grid(cards: Sequence[ReportCard], agreement: Sequence[Agreement], wher
     for one in agreement:
         if one.reason:
             without.setdefault(one.reason, []).append(one.scale)
-    reasons = [f"No α of {', '.join(scales)}: {why}." for why, scales in without.items()]
+    reasons = [f"No α for {', '.join(scales)}: {why}." for why, scales in without.items()]
     return Grid(
         f"Judges{where}",
         ["Judge, scale", "Scores", "Invalid", "Invalid %", "Repeated", "Variance", "α", "Shared"],
         rows,
         [
-            "Variance: of an item asked again, mean over items. α: Krippendorff's, between judges, "
-            "on the items that two or more rated (shared).",
+            "Variance: of repeated answers to an item, mean over items. α: Krippendorff's, between "
+            "judges, on the items that two or more rated (shared).",
             *reasons,
         ],
     )

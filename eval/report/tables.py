@@ -200,7 +200,7 @@ def _notes(evaluation: Evaluation, judge: str, cells: Sequence[Cell]) -> list[st
     if evaluation.conditions.demonstration(judge):
         notes.append(DEMONSTRATION)
     if all(cell.n == 0 for cell in cells):
-        return [*notes, "No scores: nobody has judged these sessions on these scales."]
+        return [*notes, "No scores: these sessions have not been judged on these scales."]
     if gaps := [f"{label(c.method)}, {c.measure.label}: {c.missing}" for c in cells if c.missing]:
         shown = "; ".join(gaps[:12]) + (f"; and {len(gaps) - 12} more" if len(gaps) > 12 else "")
         notes.append(f"Sessions without a value, left out of the mean: {shown}.")

@@ -31,8 +31,8 @@ class Display:
         meter: the usage sums.
         sessions: how many sessions the run has.
         exchanges: how many exchanges it has at most.
-        done: sessions that were finished before.
-        done_exchanges: exchanges that were finished before.
+        done: sessions that were already finished.
+        done_exchanges: exchanges that were already finished.
     """
 
     def __init__(

@@ -155,5 +155,5 @@ def check_free(path: Path, needed: float, what: str) -> None:
     if free < needed:
         raise UsageError(
             f"{there} has {free / 1e6:.0f} MB free; {what} takes about {needed / 1e6:.0f} MB",
-            "Free some, or name another folder: --out DIR",
+            "Free some space, or name another folder: --out DIR",
         )

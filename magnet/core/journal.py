@@ -60,7 +60,8 @@ class RunDirectory:
         foreign = self.path.is_dir() and any(p.name not in _OWN for p in self.path.iterdir())
         if not begun and foreign:
             raise UsageError(
-                f"{self.path} is not empty and holds no run", "Name another folder: --out DIR"
+                f"{self.path} is not empty and is not a run directory",
+                "Name another folder: --out DIR",
             )
         self.sessions.mkdir(parents=True, exist_ok=True)
         self.journals.mkdir(exist_ok=True)
@@ -71,20 +72,20 @@ class RunDirectory:
                 before = earlier["identity"]
             except (ValueError, KeyError, TypeError):
                 raise UsageError(
-                    f"{known} is not the provenance of a run", "Name another folder: --out DIR"
+                    f"{known} is not a run's provenance", "Name another folder: --out DIR"
                 ) from None
             for role, model in provenance.get("models", {}).items():
                 name = earlier.get("models", {}).get(role, model).get("model")
                 if name != model.get("model"):  # a study may leave the name to the server
                     raise UsageError(
-                        f"{self.path} was played by {name}; the server now offers "
+                        f"{self.path} was played with {name}; the server now offers "
                         f"{model.get('model')} for {role}",
                         "Serve the same model, or name another folder: --out DIR",
                     )
             if changed := sorted(_differences(before, provenance["identity"])):
                 raise UsageError(
                     f"{self.path} belongs to another study: {', '.join(changed[:6])} differ",
-                    "Go on with the same settings, or name another folder: --out DIR",
+                    "Use the same settings, or name another folder: --out DIR",
                 )
         else:
             write_atomically(self.path / "study.toml", study_toml.encode())
@@ -177,7 +178,7 @@ class Journal:
             head = head if owner is None else {}
             session.plan = plan or session.plan
             session.exchanges += [exchange] if exchange else []
-        dropped = f"{session.id}: the torn last line of its journal was dropped"
+        dropped = f"{session.id}: the incomplete last line of its journal was dropped"
         return cls(path, len(session.exchanges), head), dropped if cut_torn(path) else None
 
     def append(self, session: Session) -> None:
@@ -198,7 +199,7 @@ class Journal:
         self.head = {}
 
 
-_AGAIN = "Delete the file to play this session again from its start."
+_AGAIN = "Delete the file to replay this session from the start."
 
 
 def _read_line(record: dict[str, Any]) -> tuple[Any, Plan | None, Exchange | None]:
@@ -227,15 +228,15 @@ def read_provenance(run: Path) -> dict[str, Any]:
     """A run's provenance.
 
     Raises:
-        UsageError: this is no run directory.
+        UsageError: this is not a run directory.
     """
     path = run / "provenance.json"
     try:
         return dict(orjson.loads(path.read_bytes()))
     except OSError:
-        raise UsageError(f"{run} is no run directory: it has no provenance.json") from None
+        raise UsageError(f"{run} is not a run directory: it has no provenance.json") from None
     except (ValueError, TypeError):
-        raise UsageError(f"{path} is not the provenance of a run") from None
+        raise UsageError(f"{path} is not a run's provenance") from None
 
 
 def method_names(whole: dict[str, Any]) -> list[str]:
@@ -252,7 +253,7 @@ def read_sessions(path: Path) -> Iterator[Session]:
     """
     folder = path / "sessions"
     if not folder.is_dir():
-        raise UsageError(f"{path} is no run directory: it has no sessions/")
+        raise UsageError(f"{path} is not a run directory: it has no sessions/")
     for file in sorted(folder.glob("session_*.json")):
         yield read_session(file)
 

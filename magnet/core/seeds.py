@@ -157,11 +157,11 @@ class SeedFile:
             seeds, where = splits[split], f" in its {split} split"
         if not seeds:
             raise UsageError(
-                f"{self.name} holds no seeds{where}", "A file of more clients has some."
+                f"{self.name} has no seeds{where}", "Use a seed file with more clients."
             )
         if count is not None and count > len(seeds):
             raise UsageError(
-                f"sessions is {count}, but {self.name} holds {len(seeds)} seeds{where}",
+                f"sessions is {count}, but {self.name} has {len(seeds)} seeds{where}",
                 f"--set sessions={len(seeds)}",
             )
         return seeds[:count]
@@ -196,14 +196,14 @@ def import_seeds(source: str = ARCHIVE) -> Path:
     else:
         found = read_source(source, [_AUTHORS_PATH])
         if _AUTHORS_PATH not in found:
-            raise UsageError(f"import: {source} holds no {_AUTHORS_PATH}")
+            raise UsageError(f"import: {source} has no {_AUTHORS_PATH}")
         data = found[_AUTHORS_PATH]
     digest = hashlib.sha256(data).hexdigest()
     if not digest.startswith(AUTHORS_SHA256):
         raise UsageError(
-            f"import: the seeds have sha256 {digest[:12]}..., the authors' 450 have "
-            f"{AUTHORS_SHA256}...: it is another file",
-            "A file of your own needs no import: --set \"seeds='PATH'\"",
+            f"import: these seeds have sha256 {digest[:12]}..., the authors' 450 have "
+            f"{AUTHORS_SHA256}...: this is a different file",
+            "Your own file needs no import: --set \"seeds='PATH'\"",
         )
     target = _authors_file()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -253,7 +253,7 @@ def load_seeds(source: str | Path = OURS) -> SeedFile:
     except OSError as error:
         raise UsageError(
             f"seeds: cannot read {path}: {error.strerror}",
-            "'ours' names the twelve seeds that ship, 'authors' the imported ones; any other value "
+            "'ours' names the twelve included seeds, 'authors' the imported ones; any other value "
             "is the path of a file.",
         ) from None
     try:
@@ -275,8 +275,8 @@ def load_seeds(source: str | Path = OURS) -> SeedFile:
         if seed.seed_id in seeds:
             raise UsageError(
                 f"seeds: {path}, entry {number}: AI_client: this client with this attitude "
-                f"({seed.attitude}) stands in the file twice",
-                "Remove one of the two: sessions are told apart by client and attitude.",
+                f"({seed.attitude}) appears in the file twice",
+                "Remove one of the two: sessions are identified by client and attitude.",
             )
         seeds[seed.seed_id] = seed
     sha256 = hashlib.sha256(raw).hexdigest()

@@ -49,8 +49,8 @@ def read_source(source: str, wanted: Iterable[str]) -> dict[str, bytes]:
     if path.is_file():
         return _from_zip(path.read_bytes(), str(path), wanted)
     raise UsageError(
-        f"import: there is no {source}",
-        "Give a checkout of the authors' repository, a zip of it, or the URL of one.",
+        f"import: {source} does not exist",
+        "Give a checkout of the authors' repository, a zip of it, or the URL of a zip.",
     )
 
 
@@ -65,7 +65,7 @@ def _from_zip(data: bytes, where: str, wanted: Iterable[str]) -> dict[str, bytes
                     found[path] = archive.read(min(inside, key=len))
             return found
     except (zipfile.BadZipFile, RuntimeError) as error:
-        raise UsageError(f"import: {where} is no zip file: {error}") from None
+        raise UsageError(f"import: {where} is not a zip file: {error}") from None
 
 
 def _get(url: str) -> bytes:

@@ -15,14 +15,14 @@ _TAGS = (
     "research-only",
 )
 _PLAYED = (
-    "The sessions were role-played by language models, counselor and client both, from written "
+    "The sessions were role-played by language models, both counselor and client, from written "
     "descriptions of clients; no person took part."
 )
 _ADOPTED = (
     "The sessions were written elsewhere and adopted from {}; how they were made is known only as "
     "far as this card says it."
 )
-_UNKNOWN = "Not known. Find out before you share these data or a model trained on them."
+_UNKNOWN = "Unknown. Find out before you share these data or a model trained on them."
 
 
 def card(source: Source) -> str:
@@ -89,7 +89,7 @@ def _terms(source: Source) -> str:
             "from. The terms of the models that wrote the text may add to it."
         )
     elif source.terms:
-        text = f"{source.terms}, as whoever exported the data says; the run does not record it."
+        text = f"{source.terms}, as stated by whoever exported the data; the run records none."
     else:
         text = _UNKNOWN
     if source.prompts == "authors":

@@ -112,7 +112,7 @@ def origin(source: Source) -> str:
             ours,
             ("prompt set of the sessions", Path(known["prompts"]["set"]).name),
             ("profile", known["study"]["profile"]),
-            ("exchanges at most", known["study"]["exchanges"]),
+            ("most exchanges per session", known["study"]["exchanges"]),
             ("seed of the run", known["study"]["seed"]),
             ("version", known["packages"].get("magnet-sessions")),
             ("commit", known["commit"]),
@@ -126,7 +126,7 @@ def models(source: Source) -> str:
     used = {role for pair in source.pairs.pairs for role in pair.lineage["models"] or ()}
     specs = {r: s for r, s in source.provenance.get("models", {}).items() if r in used}
     if not specs:
-        return "Models and sampling settings are not known."
+        return "Models and sampling settings are unknown."
     rows = [
         (
             role,
@@ -155,22 +155,22 @@ def defects(found: Defects) -> str:
     """What is wrong, and how often."""
     lengths = sorted(found.lengths.elements())
     rows = [
-        ("messages a session", f"{lengths[0]} to {lengths[-1]}, median {median(lengths):g}"),
-        ("sessions that the client ended", share(found.ended, found.sessions)),
+        ("messages per session", f"{lengths[0]} to {lengths[-1]}, median {median(lengths):g}"),
+        ("sessions ended by the client", share(found.ended, found.sessions)),
     ]
     for speaker, turns, repeats, labels in (
         ("client", found.client_turns, found.client_repeats, found.client_labels),
         ("counselor", found.replies, found.reply_repeats, found.reply_labels),
     ):
-        repeated = f"{speaker} turns that repeat an earlier one of theirs word for word"
+        repeated = f"{speaker} turns that repeat an earlier one word for word"
         rows.append((repeated, share(repeats, turns)))
-        rows.append((f"{speaker} turns that are empty or a label alone", share(labels, turns)))
+        rows.append((f"{speaker} turns that are empty or only a label", share(labels, turns)))
     rows += [
-        (f"answers of {role} cut by the token limit", share(found.cut[role], answers))
+        (f"answers of {role} cut off by the token limit", share(found.cut[role], answers))
         for role, answers in sorted(found.answers.items())
     ]
     if found.plans and not found.answers["planner"]:
-        rows.append(("plans cut by the token limit", "not recorded"))
+        rows.append(("plans cut off by the token limit", "not recorded"))
     return table(("what", "how many"), rows)
 
 
@@ -184,5 +184,5 @@ def near(report: NearReport) -> str:
         if report.compared[kind, split] and report.compared[kind, other]
     ]
     if not rows:
-        return "There is nothing to compare: one split alone has rows."
+        return "There is nothing to compare: only one split has rows."
     return table(("what", "of", "like one in", "how many"), rows)

@@ -78,9 +78,9 @@ def export(
     known = provenance["seeds"].get("license")
     if known and license_:
         raise UsageError(
-            f"--license {license_}: {run} knows its seeds' licence, {known}, and the sessions "
-            "carry it",
-            "Leave --license out.",
+            f"--license {license_}: {run} already records its seeds' licence, {known}, which its "
+            "sessions carry",
+            "Omit --license.",
         )
     pairs = read_pairs(run, method, split_file=split_file)
     suffix = "parquet" if format_ == "parquet" else "jsonl"
@@ -130,12 +130,12 @@ def _check_target(out: Path) -> None:
     try:
         listed: dict[str, str] = orjson.loads((out / MANIFEST).read_bytes())["files"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise UsageError(f"{out} is not empty and holds no export", remedy) from None
+        raise UsageError(f"{out} is not empty and is not an export", remedy) from None
     if foreign := sorted(there - listed.keys() - {MANIFEST}):
-        raise UsageError(f"{out} holds {foreign[0]}, which is not of the export", remedy)
+        raise UsageError(f"{out} holds {foreign[0]}, which is not part of the export", remedy)
     for name in sorted(there & listed.keys()):
         if _sha256(out / name) != listed[name]:
-            raise UsageError(f"{out / name} was changed since it was exported", remedy)
+            raise UsageError(f"{out / name} has been changed since it was exported", remedy)
 
 
 def _write_rows(path: Path, rows: Sequence[Row], columns: Columns) -> None:

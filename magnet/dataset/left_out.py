@@ -27,12 +27,12 @@ def read_flags(run: Path) -> dict[str, str]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.DictReader(file)
             if set(lines.fieldnames or ()) != {"session", "reason"}:
-                raise UsageError(f"{path}: its columns are not session,reason")
+                raise UsageError(f"{path}: the columns must be session,reason")
             for line in lines:
                 if line["session"] not in known:
                     raise UsageError(
-                        f"{path}, line {lines.line_num}: the run has no {line['session']!r}",
-                        "Sessions are named as their files: session_0001.",
+                        f"{path}, line {lines.line_num}: no session {line['session']!r} in the run",
+                        "Sessions are named like their files: session_0001.",
                     )
                 flags[line["session"]] = f"flagged: {line['reason'] or 'no reason given'}"
     except (UnicodeDecodeError, csv.Error) as error:

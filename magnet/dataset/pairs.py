@@ -170,7 +170,7 @@ def read_pairs(
     _check_found(run, method, found)
     if not pairs:
         why = ", ".join(f"{n} {reason}" for reason, n in sorted(left_out.items()))
-        raise UsageError(f"{run}: no training pair is left: {why or 'no session has a reply'}")
+        raise UsageError(f"{run}: no training pairs are left: {why or 'no session has a reply'}")
     return PairSet(
         pairs,
         dict(sorted(left_out.items())),
@@ -233,11 +233,11 @@ def _lineage(session: Session) -> dict[str, Any]:
 def _check_found(run: Path, method: str | None, found: Counter[str]) -> None:
     if not found:
         raise UsageError(
-            f"{run} holds no finished session", "The command that began the run goes on with it."
+            f"{run} has no finished session", "Rerun the command that began the run to finish it."
         )
     if method is not None and method not in found:
         names = ", ".join(f"{name} ({n})" for name, n in sorted(found.items()))
         raise UsageError(
-            f"{run} holds no finished session of {method!r}",
-            f"It holds sessions of {names}: --method NAME",
+            f"{run} has no finished session of {method!r}",
+            f"It has sessions of {names}: --method NAME",
         )

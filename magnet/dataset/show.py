@@ -17,7 +17,7 @@ def print_export(done: Exported, console: Console) -> None:
         for s in done.files
     ]
     print_table(console, ["split", "rows", "sessions", "clients"], lines)
-    say(f"Clients were parted {pairs.rule}.")
+    say(f"Clients were split {pairs.rule}.")
     for what, counts in (("Sessions", pairs.left_out), ("Replies", pairs.skipped)):
         for reason, number in counts.items():
             say(f"{what} left out, {reason}: {number}")

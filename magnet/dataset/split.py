@@ -62,11 +62,11 @@ def read_split(path: Path, seeds: Sequence[GenerationSeed]) -> dict[str, Split]:
         if parts.setdefault(client, split) != split:
             raise UsageError(
                 f"{where}: client {client} is in two splits, {parts[client]} and {split}",
-                "All sessions of a client belong to one split; mend the file.",
+                "All sessions of a client belong to one split; correct the file.",
             )
     if not parts:
         raise UsageError(
-            f"{path} names no client of the run",
+            f"{path} names none of the run's clients",
             f"The run has, for example, client_id {seeds[0].client_id}." if seeds else "",
         )
     return parts

@@ -24,7 +24,7 @@ def _check_key(spec: LMSpec, where: str) -> None:
     if spec.key_env and not key_of(spec):
         raise UsageError(
             f"{where}: the environment variable {spec.key_env} is not set",
-            f"Put the key into it: export {spec.key_env}=... (keys are never read from files).",
+            f"Put the key in it: export {spec.key_env}=... (keys are never read from files).",
         )
 
 
@@ -53,7 +53,7 @@ def resolve(spec: LMSpec, role: str = "default") -> LMSpec:
         offered = [str(m["id"]) for m in run_sync(list_models(spec))]
     except lm15.AuthError as error:
         raise UsageError(
-            f"{where}: {spec.url} refuses the key: {plain(error)}",
+            f"{where}: {spec.url} rejects the key: {plain(error)}",
             f"Check the variable that {where}.key_env names.",
         ) from None
     except lm15.UnsupportedModelError:  # a server without a list of models

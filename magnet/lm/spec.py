@@ -23,7 +23,7 @@ def _no_secrets(url: str) -> str:
         raise ValueError("a URL starts with http:// or https:// and names a host")
     if parts.password or parts.username or any(map(_SECRET.search, parse_qs(parts.query))):
         raise ValueError(
-            "a key stands in the URL; put it into an environment variable and name that in key_env"
+            "the URL contains a key; put it in an environment variable and name that in key_env"
         )
     return url.rstrip("/")
 

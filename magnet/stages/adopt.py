@@ -71,7 +71,7 @@ def adopt(
     """
     named = _without_duplicates(load_dialogues(source, say), method, say)
     if not named:
-        raise UsageError(f"{source} holds no dialogues")
+        raise UsageError(f"{source} contains no dialogues")
     run = RunDirectory(out)
     run.open("", _provenance(source, named))  # no study: none played it
     try:
@@ -106,7 +106,7 @@ def _without_duplicates(
                 continue
         groups.setdefault(name, []).append(dialogue)
     if dropped:
-        say(f"Duplicates were dropped: {dropped}, with method, seed and messages of another one")
+        say(f"Duplicates dropped (same method, seed and messages as another): {dropped}")
     return groups
 
 
@@ -115,8 +115,8 @@ def _check_same(one: Dialogue, other: Dialogue, method: str) -> None:
         raise UsageError(
             f"{one.place} and {other.place} are different sessions of {method!r} on the same seed, "
             f"{one.seed_id}",
-            "Methods are compared seed by seed, so a run holds one session of each: keep one of "
-            'the two, or give one another "method" or "seed_id" in its record.',
+            "Methods are compared seed by seed, so a run holds one session per method and seed: "
+            'keep one of the two, or change the "method" or "seed_id" in one record.',
         )
 
 

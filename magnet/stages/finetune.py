@@ -58,7 +58,7 @@ def check(study: Study) -> str:
 def run(study: Study, folder: Path, outcome: Outcome, console: Console) -> None:
     """Trains what is not trained yet; writes one study that evaluates all of it together."""
     if outcome.left:
-        print_line(console, "Fine-tuning waits until all sessions are finished.")
+        print_line(console, "Fine-tuning starts once all sessions are finished.")
         return
     from magnet.training.evaluation import write_evaluation
     from magnet.training.finetune import finetune
@@ -76,4 +76,4 @@ def run(study: Study, folder: Path, outcome: Outcome, console: Console) -> None:
         adapters[plan.agent] = out / "adapter"
     study_file = folder / "evaluate.toml"
     if write_evaluation(plan, study_file, adapters):
-        print_line(console, f"All of them together: {study_file}")
+        print_line(console, f"To evaluate them together: {study_file}")

@@ -99,7 +99,7 @@ class JudgeStage:
                 if error.code in FATAL or error.code == "budget":
                     self.stopped = str(error)
                 else:
-                    self.display.note(f"{dialogue.id} not wholly judged: {error}")
+                    self.display.note(f"{dialogue.id} not fully judged: {error}")
         await self.queue.put(None)  # for the next worker
 
     async def finish(self, rest: Iterable[Dialogue]) -> None:
@@ -133,8 +133,8 @@ def judge_run(
     """
     if not (path / "provenance.json").is_file():
         raise UsageError(
-            f"{path} is no run directory",
-            "Dialogues of other origin become one: magnet adopt SOURCE --out DIR",
+            f"{path} is not a run directory",
+            "To import dialogues from elsewhere: magnet adopt SOURCE --out DIR",
         )
     own = path / "study.toml"
     if not named and own.is_file() and not own.stat().st_size:

@@ -56,7 +56,7 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
             done_exchanges=(total - len(todo)) * study.exchanges,
         )
         if len(todo) < total:
-            display.note(f"{total - len(todo)} of {total} sessions were finished before.")
+            display.note(f"{total - len(todo)} of {total} sessions were already finished.")
         workers = study.workers or (4 if prepared.embedded else 64)
         random_seed = study.seed if study.behaviour.send_seed else None
         generation = Generation(

@@ -147,7 +147,7 @@ def print_estimate(prepared: Prepared, console: Console) -> None:
     print_line(
         console,
         f"{study.name}: {prepared.sessions} sessions of {study.exchanges} exchanges. "
-        "Replies at their token limit, 4 characters a token, no retries.",
+        "Assumes replies at their token limit, 4 characters per token and no retries.",
     )
     columns = ["role", "calls", "input tokens", "output tokens", "money"]
     print_table(console, columns, lines)

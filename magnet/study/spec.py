@@ -161,12 +161,10 @@ class Study(BaseModel):
     def _known_methods(cls, methods: list[str]) -> list[str]:
         for method in methods:
             if not (method in METHODS or is_own(method)):
-                form = "; one of your own is written module:attribute" if ":" in method else ""
-                raise ValueError(f"there is no method {method!r}{form or nearest(method, METHODS)}")
+                form = "; write your own as module:attribute" if ":" in method else ""
+                raise ValueError(f"unknown method {method!r}{form or nearest(method, METHODS)}")
             if is_own(method) and name_of(method) in METHODS:
-                raise ValueError(
-                    f"{method!r} bears the name of a method that ships; choose another"
-                )
+                raise ValueError(f"{method!r} has the name of an included method; choose another")
         if len({name_of(method) for method in methods}) != len(methods):
             raise ValueError("a method is named twice")
         return methods
@@ -176,7 +174,7 @@ class Study(BaseModel):
     def _known_specialists(cls, roles: list[str]) -> list[str]:
         for role in roles:
             if role not in SPECIALISTS:
-                raise ValueError(f"there is no specialist {role!r}{nearest(role, SPECIALISTS)}")
+                raise ValueError(f"unknown specialist {role!r}{nearest(role, SPECIALISTS)}")
         if len(set(roles)) == len(SPECIALISTS):
             raise ValueError("all five specialists are left out; keep one")
         return [role for role in SPECIALISTS if role in roles]
@@ -327,7 +325,7 @@ def _read(source: str) -> tuple[dict[str, Any], Path]:
     except OSError as error:
         raise UsageError(
             f"study: cannot read {source}: {error.strerror}",
-            f"Give the path of a TOML file, or one that ships: {', '.join(presets())}.",
+            f"Give the path of a TOML file, or an included study: {', '.join(presets())}.",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"study: {source} is not TOML: {error}") from None
@@ -350,7 +348,7 @@ def apply_setting(data: dict[str, Any], setting: str) -> None:
     except tomllib.TOMLDecodeError:
         raise UsageError(
             f"--set {key}: {value.strip()!r} is not a TOML value",
-            f"Text needs quotes of its own: --set \"{key}='{value.strip()}'\"",
+            f"Text needs its own quotes: --set \"{key}='{value.strip()}'\"",
         ) from None
     *tables, last = key.split(".")
     for name in tables:

@@ -115,7 +115,7 @@ def _load(model: str, **options: Any) -> Any:
 
 
 def load_for_training(model: str, recipe: Recipe, attention: str) -> Any:
-    """The frozen base: quantised as the recipe says, all else in its precision.
+    """The frozen base: quantized as the recipe says, all else in its precision.
 
     The dtype is always given: TRL's own ModelConfig would make it float32.
     """

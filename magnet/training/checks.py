@@ -14,7 +14,7 @@ def check_machine(recipe: Recipe) -> None:
     """Refuses a recipe that this machine cannot carry out; needs no data.
 
     Raises:
-        UsageError: devices, precision, quantisation or DeepSpeed.
+        UsageError: devices, precision, quantization or DeepSpeed.
     """
     import torch
 
@@ -24,14 +24,14 @@ def check_machine(recipe: Recipe) -> None:
         raise UsageError(
             f"the recipe is made for {recipe.gpus} GPU{'s' * (recipe.gpus > 1)}; this machine "
             f"has {count or 'none'}",
-            f"The same rows a step on fewer: {fewer}"
+            f"For the same rows per step on fewer GPUs: {fewer}"
             if count
-            else "A small try on the CPU: --recipe smoke. Any recipe: --set cpu=true (slow).",
+            else "For a small CPU trial: --recipe smoke. For any recipe: --set cpu=true (slow).",
         )
     if not cuda() and recipe.precision == "float16":
         raise UsageError("float16 training needs a GPU", "--set \"precision='float32'\"")
     if cuda() and recipe.precision == "bfloat16" and not torch.cuda.is_bf16_supported():
-        raise UsageError("this GPU has no bfloat16", "--set \"precision='float16'\"")
+        raise UsageError("this GPU does not support bfloat16", "--set \"precision='float16'\"")
     if recipe.quantization == "nf4":
         _check_nf4()
     if recipe.deepspeed != "none" and find_spec("deepspeed") is None:
@@ -39,7 +39,7 @@ def check_machine(recipe: Recipe) -> None:
 
 
 def _check_nf4() -> None:
-    """Quantises one small matrix: bitsandbytes loads without the part for this device."""
+    """Quantizes one small matrix: bitsandbytes loads without the part for this device."""
     import torch
 
     try:
@@ -49,7 +49,7 @@ def _check_nf4() -> None:
     except (ImportError, RuntimeError, AttributeError, ValueError) as error:
         raise UsageError(
             f"4-bit weights do not work here: {str(error).splitlines()[0][:200]}",
-            "Train on unquantised ones: --set \"quantization='none'\"",
+            "Train on unquantized weights: --set \"quantization='none'\"",
         ) from None
 
 

@@ -59,10 +59,10 @@ def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bo
     data |= {key: study[key] for key in _SAME if study.get(key) is not None}
     data |= seeds | {"prompts": plan.prompts, "lm": tables}
     comment = (
-        "# Tuned counselors with the clients of the test split, whom they have not seen, and the\n"
-        "# untuned base as client. Serve base and adapters first:\n"
+        "# Fine-tuned counselors with the clients of the test split, whom they have not seen, and\n"
+        "# the base model as client. Serve base and adapters first:\n"
         f"#   {serve_command(plan, adapters)}\n"
-        "# and name your judge in [lm.judge] (url, model, key_env): else the base judges.\n"
+        "# and name your judge in [lm.judge] (url, model, key_env); otherwise the base judges.\n"
     )
     write_atomically(path, (comment + tomli_w.dumps(data)).encode())
     return True

@@ -82,7 +82,7 @@ def _check_tracker(report_to: str | None) -> None:
     if report_to and find_spec(report_to) is None:
         raise UsageError(
             f"--report-to: {report_to} is not installed",
-            "trackio and tensorboard are known: pip install one of them.",
+            "Supported: trackio and tensorboard; pip install one of them.",
         )
 
 
@@ -97,7 +97,8 @@ def check_folder(out: Path, identity: dict[str, Any]) -> None:
         begun = {".lock", ROWS, JOB, "recipe.yaml"}  # killed while beginning
         if any(path.name not in begun for path in out.iterdir()):
             raise UsageError(
-                f"{out} is not empty and holds no fine-tuning", "Name another folder: --out DIR"
+                f"{out} is not empty and is not a fine-tuning folder",
+                "Name another folder: --out DIR",
             )
         return
     try:
@@ -108,7 +109,7 @@ def check_folder(out: Path, identity: dict[str, Any]) -> None:
     if changed := [key for key in keys if before.get(key) != identity.get(key)]:
         raise UsageError(
             f"{out} belongs to another fine-tuning: {', '.join(changed)} differ",
-            "Go on with the same clients, sessions and recipe, or name another folder: --out DIR",
+            "Use the same clients, sessions and recipe, or name another folder: --out DIR",
         )
 
 
@@ -140,8 +141,8 @@ def _launch(out: Path, recipe: Recipe, console: Console) -> None:
     done = subprocess.run([*line, str(out)], env=env)
     if done.returncode:
         raise UsageError(
-            f"training stopped with exit code {done.returncode}; its messages are above",
-            "The same command goes on from the last checkpoint.",
+            f"training stopped with exit code {done.returncode}; see its messages above",
+            "Rerun the same command to resume from the last checkpoint.",
         )
 
 

@@ -14,7 +14,7 @@ from magnet.training.recipe import EMBEDDED
 from magnet.training.train import ADAPTER
 
 #: Why something is not there.
-NO_VALIDATION = "Likelihood is not measured: the validation split gave no row."
+NO_VALIDATION = "Likelihood is not measured: the validation split has no rows."
 NO_TEST = "No client is in the test split: there is no study to evaluate with."
 NONE_HELD_OUT = (
     "Likelihood is not measured: the adapter learns from all clients, so no reply is held out."
@@ -107,7 +107,7 @@ def _likelihood_text(plan: Plan, found: Mapping[str, Likelihood]) -> str:
         return why_not_measured(plan)
     first = next(iter(found.values()))
     rows = likelihood_rows({name: one.to_json() for name, one in found.items()}, MEASURED)
-    shown = table(("model", "NLL a reply token (nats)", "perplexity"), rows)
+    shown = table(("model", "NLL per reply token (nats)", "perplexity"), rows)
     return (
         f"{shown}\n\nOver {first.rows} replies with {first.tokens:,} tokens of the validation "
         f"split, {arithmetic(plan.recipe.serve)}."
@@ -119,13 +119,13 @@ def _clients(plan: Plan) -> str:
     seen = seen_clients(plan)
     if plan.clients == "all":
         which = (
-            f"It learned from all {len(seen)} clients that have finished sessions. None was held "
-            "out, so none of them can show how it does with a client it has not seen."
+            f"It learned from all {len(seen)} clients with finished sessions. None was held out, "
+            "so none of them can show how it does with a client it has not seen."
         )
     else:
         which = (
-            f"It learned from {len(seen)} clients. No client is in two splits; they were parted "
-            f"{plan.pairs.rule}."
+            f"It learned from {len(seen)} clients. No client appears in two splits; they were "
+            f"split {plan.pairs.rule}."
         )
     return f"{which} The clients it saw, by the hash of their intake form: {', '.join(seen)}."
 

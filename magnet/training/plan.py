@@ -28,7 +28,7 @@ class Size:
     """Parameters of a base model and of its adapter.
 
     Attributes:
-        linear: of the projections that are quantised.
+        linear: of the projections that are quantized.
         other: embeddings, norms, head.
         adapter: trained ones.
         layers: blocks.
@@ -214,7 +214,7 @@ class Memory:
 def memory_of(size: Size, recipe: Recipe) -> Memory:
     """An estimate, from the sizes of tensors; no measurement is behind it.
 
-    Weights: 4 bits and their constants (0.127 bits a weight with double quantisation, else 0.5)
+    Weights: 4 bits and their constants (0.127 bits a weight with double quantization, else 0.5)
     in NF4, all else in the recipe's precision. Adapter and gradients in float32; two moments of
     Adam, sharded or in the host's memory where DeepSpeed puts them. Activations of rows of
     ``tokens`` tokens, the longest there can be and, with padding, the length of each: about 12

@@ -46,7 +46,7 @@ class Progress(TrainerCallback):
         if self.console is None or not state.is_world_process_zero:
             return
         if self.resumed_at:
-            print_line(self.console, f"Going on after step {self.resumed_at}.")
+            print_line(self.console, f"Resuming after step {self.resumed_at}.")
         if self.console.is_terminal:
             self.bar = Bar(
                 TextColumn("train"),

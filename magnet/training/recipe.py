@@ -27,7 +27,7 @@ class Recipe(BaseModel):
         loss: over the ``reply`` alone, over ``all`` of a row's tokens, or ``padded``: over every
             position of a row that is padded to ``tokens``, as in the authors' script.
         quantization: of the frozen base while training.
-        double_quant: quantise the quantisation constants too.
+        double_quant: quantize the quantization constants too.
         precision: of the arithmetic while training.
         serve: precision the base is served and measured in.
         r: rank of the adapter.
@@ -153,12 +153,12 @@ def _read(source: str) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(
             f"recipe: cannot read {source}: {error.strerror}",
-            f"Give the path of a YAML file, or one that ships: {', '.join(shipped())}.",
+            f"Give the path of a YAML file, or an included recipe: {', '.join(shipped())}.",
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe: {source} is not YAML: {error}") from None
     if not isinstance(data, dict):
-        raise UsageError(f"recipe: {source} holds no keys")
+        raise UsageError(f"recipe: {source} has no keys")
     return {str(key): value for key, value in data.items()}
 
 

@@ -66,7 +66,7 @@ def print_plan(plan: Plan, out: Path, console: Console) -> None:
     memory = memory_of(size, recipe)
     parts = ("base", "adapter", "optimizer", "activations", "host")
     held = ", ".join(f"{part} {getattr(memory, part) / 1e9:.2f}" for part in parts)
-    say(f"Memory a device, estimated from tensor sizes: {memory.total / 1e9:.2f} GB ({held})")
+    say(f"Memory per device, estimated from tensor sizes: {memory.total / 1e9:.2f} GB ({held})")
     say(_time(plan, out))
 
 
@@ -97,7 +97,7 @@ def print_tuned(folder: Path, console: Console) -> None:
             f"{trained['loss_last']:.3f} at last"
         )
     if rows := likelihood_rows(measured, MEASURED):
-        say(f"NLL a reply token of {measured['rows']} validation replies, {measured['precision']}:")
+        say(f"NLL per reply token, {measured['rows']} validation replies, {measured['precision']}:")
         print_table(console, ["model", "NLL", "perplexity"], rows)
     else:
         say(measured.get("not_measured", NO_VALIDATION))

@@ -120,8 +120,8 @@ class Renderer:
             raise UsageError("the base model has no chat template", _OTHER)
         if _CLOCK in str(written):
             raise UsageError(
-                "the base model's chat template writes the day's date: the prompt at inference "
-                "would not be the one of training",
+                "the base model's chat template inserts today's date: prompts at inference would "
+                "differ from those in training",
                 _OTHER,
             )
 
@@ -134,7 +134,8 @@ class Renderer:
             begun = self._own(asked, add_generation_prompt=True) + "b"
             if not whole.startswith(begun):
                 raise UsageError(
-                    "the base model's chat template renders a reply otherwise than it asks for one",
+                    "the base model's chat template renders a given reply differently from how it "
+                    "prompts for one",
                     _OTHER,
                 )
             text = whole[len(begun) :]
@@ -142,8 +143,8 @@ class Renderer:
         special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
         if not ids or ids[0] not in special:
             raise UsageError(
-                f"the base model knows no token for the end of a turn ({text.strip()!r})",
-                "Choose the template that it was trained on.",
+                f"the base model has no end-of-turn token ({text.strip()!r})",
+                "Choose the template it was trained with.",
             )
         return int(ids[0])
 

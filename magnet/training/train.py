@@ -139,7 +139,7 @@ def train(folder: Path, console: Console | None = None) -> dict[str, Any]:
 def _float32(model: Any) -> None:
     """Keeps the adapter in float32.
 
-    TRL makes the adapter of a quantised base bfloat16, where a step of 2e-4 is often lost, and
+    TRL makes the adapter of a quantized base bfloat16, where a step of 2e-4 is often lost, and
     after a resume it comes back as float32: the two runs would differ. Float16 training refuses
     bfloat16 gradients besides.
     """
