@@ -17,7 +17,7 @@ from magnet.core.journal import method_names, read_provenance, read_sessions, un
 
 @dataclass
 class MethodRow:
-    """One method's sums over its finished sessions.
+    """One method's totals over its finished sessions.
 
     Attributes:
         method: the generation system.
@@ -58,7 +58,7 @@ def _seconds(run: Path) -> dict[str, float]:
 
 
 def compare(run: Path) -> list[MethodRow]:
-    """A row a method, in the study's order.
+    """One row per method, in the study's order.
 
     Raises:
         UsageError: this is not a run directory.

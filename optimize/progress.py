@@ -43,7 +43,7 @@ class Watch:
         self.console.print(escape(text), highlight=False, soft_wrap=True)
 
     def phase(self, name: str, total: int) -> None:
-        """A split of the work begins; it has so many windows at most."""
+        """A part of the work begins, with at most this many windows."""
         self.name, self.total, self.done = name, total, 0
         self.say(f"{name[0].upper()}{name[1:]}: {total} windows at most. {self._spent()}")
 

@@ -1,4 +1,4 @@
-"""What one agent's optimization is about: examples by split, how one is played and scored."""
+"""What one agent's optimization consists of: examples by split, how one is played and scored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

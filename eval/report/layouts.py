@@ -29,7 +29,7 @@ class Measure:
         group: the heads it stands under.
         near: what counts as near zero, in its unit.
         attitude: of the sessions it is taken over; all of them for None.
-        lower: whether less is better.
+        lower: whether lower is better.
     """
 
     label: str
@@ -51,7 +51,7 @@ class Layout:
         spread: the number of the same table with standard deviations; None where it has none.
         methods: its rows, where the runs have them.
         main: the row that the others are compared with.
-        others: whether methods that this project does not know are further rows.
+        others: whether methods unknown to this project are extra rows.
     """
 
     number: int | None
@@ -118,7 +118,7 @@ def layouts(qwen: bool = False) -> list[Layout]:
     """The tables of one comparison.
 
     Args:
-        qwen: whether it was played on the paper's second backbone: table 8 in the place of 3.
+        qwen: whether it was played on the paper's second backbone: table 8 instead of 3.
     """
     first = Layout(3, 9, "methods", "Methods: CTRS, PANAS, WAI", SESSIONS, methods.MAIN, True)
     if qwen:

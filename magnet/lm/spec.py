@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 
-#: The roles that can each have a model of their own; unset ones take ``default``.
+#: The roles that can each have their own model; unset ones take ``default``.
 ROLES = (
     "planner",
     "reflection",
@@ -28,7 +28,7 @@ ROLES = (
 #: Roles whose unset keys come from another role's table before those of ``default``.
 PARENTS = {"tuned-magnet": "response", "tuned-cactus": "response", "tuned-psych8k": "response"}
 
-#: What a role does not take over from ``default`` once it names a URL of its own: a key, above
+#: What a role does not inherit from ``default`` once it names its own URL: a key, above
 #: all, must not reach another server.
 CONNECTION = ("url", "model", "wire", "template", "key_env", "price")
 
@@ -48,7 +48,7 @@ def _no_secrets(url: str) -> str:
 
 
 class Price(BaseModel):
-    """Price of a model in ``currency`` a million tokens."""
+    """Price of a model in ``currency`` per million tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,7 +68,7 @@ class LMSpec(BaseModel):
             special tokens.
         key_env: name of the environment variable that holds the key.
         max_tokens: of an answer; 0 leaves the limit to the server.
-        timeout: seconds a call may take.
+        timeout: most seconds per call.
         structured: ask the server to constrain typed answers to their JSON schema.
         extra: further fields of the request body, as the server names them.
     """

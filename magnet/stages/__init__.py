@@ -1,1 +1,1 @@
-"""What a study does, one stage a file, and what runs them."""
+"""What a study does, one stage per file, and what runs them."""

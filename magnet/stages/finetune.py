@@ -1,4 +1,4 @@
-"""The stage ``finetune`` of a study: an adapter for each method that the paper tunes on."""
+"""The stage ``finetune`` of a study: an adapter for each method that the paper fine-tunes on."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def recipe_of(study: Study) -> Recipe:
 
 
 def methods_of(study: Study) -> list[str]:
-    """The study's methods that are tuned on.
+    """The study's methods that are fine-tuned on.
 
     Raises:
         UsageError: it plays none of them.
@@ -36,7 +36,7 @@ def check_stage(study: Study) -> None:
     """Checks all that needs no sessions, before any is played.
 
     Raises:
-        UsageError: the extra, the recipe, the base model or the machine will not do.
+        UsageError: the extra, the recipe, the base model or the machine is unsuitable.
     """
     from magnet.training.base import check_extra, find_base, open_config, open_tokenizer
     from magnet.training.checks import check_machine

@@ -77,7 +77,7 @@ def _input_tokens(
 
 
 def _judging(study: Study, seeds: Sequence[GenerationSeed], methods: int) -> RoleEstimate:
-    """The judges' calls; PANAS before is asked once a client, all else about every session."""
+    """The judges' calls; PANAS before is asked once per client, the rest for every session."""
     row, limit = RoleEstimate("judge"), _limit(study, "judge")
     said = (_limit(study, "response") + _limit(study, "client")) * study.exchanges
     clients = len({seed.client_id for seed in seeds})
@@ -104,8 +104,8 @@ def estimate(
 ) -> list[RoleEstimate]:
     """Calls and tokens by role, if no session ends early and nothing is asked twice.
 
-    Answers are taken at their token limit, tokens as four characters; a predictor that is no
-    agent is taken to ask once an exchange.
+    Answers are taken at their token limit, tokens as four characters; a predictor that is
+    not an agent is assumed to ask once per exchange.
     """
     rows: dict[str, RoleEstimate] = {}
     for counselor in counselors.values():
