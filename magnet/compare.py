@@ -1,4 +1,4 @@
-"""``magnet compare RUN``: what each method's sessions took, side by side."""
+"""``magnet compare RUN``: what each method's sessions cost, side by side."""
 
 import dataclasses
 import sys

@@ -1,4 +1,4 @@
-"""What a person sees of a search: best score, budget left, the instructions under trial."""
+"""What a person sees of a search: best score, budget left, the instructions being tried."""
 
 import time
 

@@ -136,7 +136,7 @@ class RatingTask:
         self.calls = {"judge": 1}
 
     def agents(self, start: str) -> dict[str, dspy.Module]:
-        """The questions under optimization."""
+        """The questions being optimized."""
         return {q: starting(self.judge.agents[q], start) for q in self.predictors}
 
     async def play(

@@ -70,7 +70,7 @@ class Rollout:
     """Plays windows.
 
     Args:
-        agent: the agent under optimization, one of OPTIMIZABLE.
+        agent: the agent being optimized, one of OPTIMIZABLE.
         splits: prefixes by split.
         counselor: MAGneT's program, each agent with its LM.
         client: the client's.
@@ -107,7 +107,7 @@ class Rollout:
         return calls_of(self.predictors[0], self.horizon, self.repeats)
 
     def agents(self, start: str) -> dict[str, dspy.Module]:
-        """The agent under optimization."""
+        """The agent being optimized."""
         name = self.predictors[0]
         return {name: starting(getattr(self.counselor, name), start)}
 

@@ -55,7 +55,7 @@ class Outcome:
 
 @dataclass
 class Candidate:
-    """One state of the agents under optimization.
+    """One state of the agents being optimized.
 
     Attributes:
         number: order of appearance, 0 is where the search starts.

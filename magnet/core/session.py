@@ -88,7 +88,7 @@ def transcript(history: Iterable[Message]) -> str:
 
 
 class Session(_Record):
-    """A role-play, finished or under way.
+    """A role-play, finished or in progress.
 
     Attributes:
         id: its name in the run, ``session_0001``.

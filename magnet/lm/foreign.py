@@ -55,7 +55,7 @@ def _request(
 
 
 def _without_schema(lm: dspy.BaseLM, request: Request, error: Exception) -> Request:
-    """The request less the schema that the LM refused; the error where that is not the cause."""
+    """The request without the schema that the LM refused; the error where that is not the cause."""
     unsupported = isinstance(error, LMUnsupportedFeatureError)
     if request.config.response_format is None or not (unsupported or names_schema(str(error))):
         raise error

@@ -1,4 +1,4 @@
-"""Training proper: TRL's SFTTrainer on finished rows.
+"""Training itself: TRL's SFTTrainer on finished rows.
 
 ``python -m magnet.training.train FOLDER`` is one process of several under a launcher; on one
 device ``magnet finetune`` calls ``train`` itself. Either way, everything it needs is in the folder:
