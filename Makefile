@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: help install reproduce test lint types bench smoke tune test-vllm test-train test-deepspeed test-tuned clean
+.PHONY: help install reproduce test lint types bench smoke optimize test-vllm test-train test-deepspeed test-tuned clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -80,7 +80,7 @@ test-tuned: $(VENV)/.train $(VENV)-vllm/.installed  ## train an adapter, serve i
 smoke: $(VENV)/.installed  ## run every generation method once, on the embedded LM
 	@$(BIN)/python -m magnet.reproduce smoke
 
-tune: $(VENV)/.installed  ## optimize and compare the technique selector on the embedded LM (minutes)
+optimize: $(VENV)/.installed  ## optimize and compare the technique selector on the embedded LM (minutes)
 	@$(BIN)/python -m optimize.selector
 
 clean:  ## remove everything made here except runs

@@ -1,4 +1,4 @@
-"""What ``magnet diversity`` takes for many sessions, in a process of its own.
+"""What ``magnet diversity`` costs for many sessions, in a separate process.
 
 Replicates the sessions of a source to two sizes and prints wall time, CPU time and peak memory
 of the command, and their ratios, so that growth beyond the number of sessions would show.

@@ -1,4 +1,4 @@
-"""QLoRA at a model's real size: tokens a second, peak memory, MFU. Weights and rows are random.
+"""QLoRA at a model's real size: tokens per second, peak memory, MFU. Weights and rows are random.
 
 ``python benchmarks/training.py`` builds a Llama-shaped model of 8B parameters in the folder (16 GB
 of disk) and trains the recipe's adapter for 20 steps; it wants a GPU. ``--tiny`` is a small model

@@ -16,7 +16,7 @@ def compression_ratio(texts: Iterable[str]) -> float | None:
     the sessions matters.
 
     Args:
-        texts: one a session; joined by a space and encoded as UTF-8.
+        texts: one per session; joined by a space and encoded as UTF-8.
 
     Returns:
         The ratio; None where there is no text.

@@ -30,8 +30,8 @@ class Dialogue:
         intake_form: the client's form; None where unknown: PANAS cannot be asked then.
         messages: what was said, in order.
         session: the whole record, where the source is a run of this project.
-        record: the source's record, where it is a file of other origin.
-        place: where in its source it stands: a file's path, or ``line 3``.
+        record: the source's record, where it is a file from elsewhere.
+        place: where it is in its source: a file's path, or ``line 3``.
     """
 
     id: str
@@ -52,7 +52,7 @@ class Dialogue:
 
     @property
     def text(self) -> str:
-        """One line a message, ``Counselor: ...`` or ``Client: ...``."""
+        """One line per message, ``Counselor: ...`` or ``Client: ...``."""
         return transcript(self.messages)
 
     @property

@@ -1,4 +1,4 @@
-"""Distinct-n and EAD, the diversity figures of the MAGneT paper.
+"""Distinct-n and EAD, the diversity metrics of the MAGneT paper.
 
 Distinct-n: A Diversity-Promoting Objective Function for Neural Conversation Models. Jiwei Li,
 Michel Galley, Chris Brockett, Jianfeng Gao, Bill Dolan. https://arxiv.org/abs/1510.03055
@@ -26,7 +26,7 @@ _SPACES = re.compile(r"\s\s+|[^\S ]")  # a space alone is as it should be
 
 
 def plain_text(messages: Iterable[str], profile: ProfileName = "paper") -> str:
-    r"""What is tokenised of a session: its words, without labels and punctuation.
+    r"""What is tokenized of a session: its words, without labels and punctuation.
 
     The counts known of the notebook on the released sessions come out only without role labels
     and with runs of spaces (left where a dash stood) made one.

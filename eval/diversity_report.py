@@ -1,4 +1,4 @@
-"""``magnet diversity``: the diversity of a source by method, speaker of the dialogue and figure."""
+"""``magnet diversity``: the diversity of a source by method, speaker and metric."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ _INTERVAL = (2.5, 97.5)  # percentiles
 
 
 class More:
-    """The figures beyond the paper's, over lower-cased words whatever the tokenizer.
+    """The metrics beyond the paper's, over lower-cased words whatever the tokenizer.
 
     Args:
         sessions: the messages of each session.
@@ -57,19 +57,19 @@ class Sample:
 
     Args:
         distinct: the counts of its tokens.
-        more: the figures beyond; None leaves them out.
+        more: the further metrics; None leaves them out.
     """
 
     def __init__(self, distinct: Distinct, more: More | None) -> None:
         self._distinct, self._more = distinct, more
 
     def figures(self, sessions: Ids | None = None) -> Figures:
-        """All figures of some sessions, pooled; None pools all."""
+        """All metrics of some sessions, pooled; None pools all."""
         more = self._more.figures(sessions) if self._more else {}
         return self._distinct.figures(sessions) | more
 
     def spread(self, have: int, take: int, repeats: int, seed: int) -> dict[str, Any]:
-        """Figures over draws of sessions without replacement.
+        """Metrics over draws of sessions without replacement.
 
         Args:
             have: sessions there are.
@@ -78,8 +78,8 @@ class Sample:
             seed: of the draws.
 
         Returns:
-            ``mean``, ``low`` and ``high`` (2.5th and 97.5th percentile) by figure; None where
-            a draw has no figure.
+            ``mean``, ``low`` and ``high`` (2.5th and 97.5th percentile) by metric; None where
+            a draw has no value.
         """
         if have == take:
             draws = [self.figures()]

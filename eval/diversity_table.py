@@ -21,7 +21,7 @@ def _cell(value: Any) -> str:
 
 
 def _print_methods(console: Console, methods: Mapping[str, Any]) -> None:
-    """A row a method and figure, a column a speaker."""
+    """One row per method and metric, one column per speaker."""
     rows = []
     for method, samples in methods.items():
         rows.append([method, "", "", ""])

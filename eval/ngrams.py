@@ -18,7 +18,7 @@ def dense(codes: Ids) -> Ids:
 
 @dataclass(frozen=True)
 class NGrams:
-    """The n-grams of each session; none reaches across two sessions.
+    """The n-grams of each session; no n-gram spans two sessions.
 
     Attributes:
         codes: shape (n-grams,), session after session: equal integers are equal n-grams.
@@ -34,7 +34,7 @@ class NGrams:
         return dense(self.codes)
 
     def positions(self, sessions: Ids) -> Ids:
-        """Where the n-grams of some sessions stand, shape (n-grams of these,)."""
+        """Where the n-grams of some sessions are, shape (n-grams of these,)."""
         lengths = self.starts[sessions + 1] - self.starts[sessions]
         ends = np.cumsum(lengths)
         within = np.arange(ends[-1] if ends.size else 0) - np.repeat(ends - lengths, lengths)
@@ -42,10 +42,10 @@ class NGrams:
         return places
 
     def count(self, sessions: Ids | None = None) -> tuple[int, int]:
-        """How many distinct n-grams, and how many in all.
+        """The numbers of distinct n-grams and of all n-grams.
 
         Args:
-            sessions: indices of those to count in; None counts in all.
+            sessions: indices of those to count; None counts all.
         """
         if sessions is None:
             ordered = np.sort(self.codes)

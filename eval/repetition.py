@@ -26,7 +26,7 @@ def self_repetition(unique: NGrams, sessions: Ids | None = None) -> float | None
     """Mean over sessions of ln(1 + sum over the session's n-grams of other sessions with it).
 
     Args:
-        unique: n-grams (of four words, usually), each once a session.
+        unique: n-grams (of four words, usually), each once per session.
         sessions: indices of those to score, among themselves; None takes all.
 
     Returns:

@@ -2,7 +2,7 @@
 
 Three seeds share a client, one an attitude, so besides the paper's paired t-test each result has
 an interval and a p-value that count clients, not seeds. What cannot be computed is None, with the
-reason beside it.
+reason next to it.
 """
 
 import math
@@ -74,7 +74,7 @@ def paired(
     Args:
         ours: value by seed.
         theirs: value by seed.
-        clients: client by seed; a seed that is not in it is a client of its own.
+        clients: client by seed; a seed missing from it counts as its own client.
         resamples: of each bootstrap.
     """
     both, dropped = complete(ours, theirs)

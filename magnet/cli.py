@@ -124,7 +124,8 @@ def diversity(
         ),
     ] = None,
     profile: Annotated[
-        Literal["paper", "released"], typer.Option(help="Clean text as the paper or the notebook.")
+        Literal["paper", "released"],
+        typer.Option(help="Clean the text like the paper or the notebook."),
     ] = "paper",
     more: Annotated[
         bool, typer.Option("--more", help="Add compression, self-repetition, MATTR, Vendi score.")
@@ -192,7 +193,7 @@ def export(
     split: Annotated[
         Path | None,
         typer.Option(
-            help="CSV of client_id,split or seed_id,split. Default: 90/10/50 as the paper."
+            help="CSV of client_id,split or seed_id,split. Default: the paper's 90/10/50."
         ),
     ] = None,
     license_: Annotated[

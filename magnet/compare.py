@@ -1,4 +1,4 @@
-"""``magnet compare RUN``: what each method's sessions took, side by side."""
+"""``magnet compare RUN``: what each method's sessions cost, side by side."""
 
 import dataclasses
 import sys
@@ -22,7 +22,7 @@ UNKNOWN = "unknown method"
 
 @dataclass
 class MethodRow:
-    """One method's sums over its finished sessions.
+    """One method's totals over its finished sessions.
 
     Attributes:
         method: the generation system.
@@ -60,7 +60,7 @@ def _seconds(run: Path) -> dict[str, float]:
 
 
 def compare(run: Path) -> list[MethodRow]:
-    """A row a method, in the study's order; last, where there are some, those of unknown method.
+    """One row per method, in the study's order; sessions of unknown method come last.
 
     Raises:
         UsageError: this is not a run directory.

@@ -1,4 +1,4 @@
-"""``magnet doctor STUDY``: every check of a run, all at once, and nothing spent."""
+"""``magnet doctor STUDY``: every check of a run at once, at no cost."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -31,7 +31,7 @@ def _model(spec: LMSpec, table: str, roles: Sequence[str]) -> str:
 
 
 def _judges(study: Study) -> Iterator[Check]:
-    """Each judge by itself: two may share a model, and differ in how it is asked."""
+    """Each judge separately: two may share a model but differ in how it is asked."""
     for name, spec in study.judge_specs().items():
         who = "judge" if name == "judge" else f"judge {name}"
         passed, text = _try(partial(_model, spec, study.judge_table(name), [who]))
@@ -39,7 +39,7 @@ def _judges(study: Study) -> Iterator[Check]:
 
 
 def _programs(study: Study) -> tuple[dict[str, dspy.Module], Client] | str:
-    """The study's programs, or why they cannot be made."""
+    """The study's programs, or why they cannot be created."""
     try:
         return make_programs(study)
     except UsageError as error:
@@ -47,7 +47,7 @@ def _programs(study: Study) -> tuple[dict[str, dspy.Module], Client] | str:
 
 
 def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
-    """Each check's outcome: whether it passed, and what was found or how to mend it.
+    """Each check's outcome: whether it passed, and what was found or how to fix it.
 
     Args:
         source: a study.

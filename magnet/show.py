@@ -45,7 +45,7 @@ def show_session(session: Session, console: Console, exchange: int | None = None
     Args:
         session: what to print.
         console: where to.
-        exchange: one exchange alone, counted from 1.
+        exchange: only this exchange, counted from 1.
 
     Raises:
         UsageError: the session has no such exchange.
@@ -87,7 +87,7 @@ def find_session(run: Path, name: str) -> Session:
 
 
 def show_run(run: Path, console: Console) -> None:
-    """Prints a line a session: finished ones with their opening reply, others with the reason."""
+    """Prints one line per session: finished ones with their first reply, others with the reason."""
     if not (run / "sessions").is_dir():
         raise UsageError(
             f"{run} is not a run directory: it has no sessions/",

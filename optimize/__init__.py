@@ -1,1 +1,1 @@
-"""Setup one agent of the pipeline against a judge, everything else frozen."""
+"""Optimizes one agent of the pipeline against a judge, with everything else frozen."""

@@ -1,4 +1,4 @@
-"""The comparison on held-out clients: what the search found beside what it has to beat."""
+"""The comparison on held-out clients: what the search found against what it has to beat."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from eval.statistics import Paired, holm, paired
 from optimize.scoreboard import Outcome
 from signatures import Technique
 
-#: The arm that the others are held against, and those that a gain has to beat.
+#: The arm that the others are compared with, and those that a gain has to beat.
 OPTIMISED, FROZEN, UNOPTIMISED = "optimized", "frozen", "unoptimized"
 ALL, RANDOM = "all techniques", "random subset"
 #: A difference counts as shown below this p.
@@ -28,7 +28,7 @@ class AllTechniques(dspy.Module):
 
 
 class RandomSubset(dspy.Module):
-    """A selector that takes as many as another one did at the same place, but any.
+    """A selector that takes as many as another one did at the same place, but at random.
 
     Args:
         sizes: how many, exchange by exchange.
@@ -40,7 +40,7 @@ class RandomSubset(dspy.Module):
         self.sizes, self.rng = list(sizes), random.Random(seed)
 
     async def aforward(self, **inputs: Any) -> dspy.Prediction:
-        """So many of the five, in any order; beyond the known exchanges as many as last."""
+        """That many of the five, in any order; beyond the known exchanges, as many as last."""
         size = self.sizes.pop(0) if len(self.sizes) > 1 else self.sizes[0]
         return dspy.Prediction(techniques=self.rng.sample(list(Technique), size))
 
@@ -108,7 +108,7 @@ def compare(outcomes: Mapping[str, Mapping[str, Outcome]], clients: Mapping[str,
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the comparison says of the search.
+    """What the comparison says about the search.
 
     Attributes:
         kind: ``gain``, ``loss``, ``not shown`` or ``not measured``.

@@ -30,7 +30,7 @@ class Comparison:
 
     Args:
         task: plays and scores examples.
-        lm: of the agents under optimization.
+        lm: of the agents being optimized.
         seed: of the random arm.
         threads: examples played at once.
         watch: tells a person.
@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def names(self) -> list[str]:
-        """The arms; a selector has rules to beat too."""
+        """The arms; a selector also has fixed rules to beat."""
         steers = tuple(self.task.predictors) == ("technique",)
         return [OPTIMISED, FROZEN, UNOPTIMISED, *((ALL, RANDOM) if steers else ())]
 

@@ -24,7 +24,7 @@ class _Moment:
 
 
 def print_search(study: Study, run: Path | None, ratings: Path | None, console: Console) -> None:
-    """Prints the LM calls of an optimization, split by split, as upper bounds without repetitions.
+    """Prints the LM calls of an optimization, split by split, as upper limits without retries.
 
     Args:
         study: with its table ``[optimize]``.

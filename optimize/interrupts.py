@@ -17,7 +17,7 @@ INTERRUPTED = "interrupted"
 
 @contextmanager
 def stopping(board: Board) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop the search: some optimizers would swallow them and go on."""
+    """Ctrl-C and SIGTERM stop the search: some optimizers would swallow them and continue."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -17,7 +17,7 @@ from optimize.scoreboard import halt_for
 
 
 class _Writer(MemoEngine):
-    """Asks for instructions: who asks a second time wants other ones."""
+    """Asks for instructions: asking a second time should give different ones."""
 
     async def complete(self, request: Request) -> Response:
         """The answer.

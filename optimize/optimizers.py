@@ -25,9 +25,9 @@ class Search:
         student: the program it starts from.
         train: examples to learn from.
         validation: examples to choose by.
-        lm: of the agents under optimization.
+        lm: of the agents being optimized.
         prompt_lm: writes instructions.
-        metric_calls: scored windows at most.
+        metric_calls: most windows to score.
         threshold: mean score of the start on the training examples: what is better may serve as
             a demonstration.
         seed: of every random choice.
@@ -130,7 +130,7 @@ OPTIMIZERS: dict[str, tuple[str, Callable[[Search], dict[str, Any]]]] = {
     "random-search": ("BootstrapFewShotWithRandomSearch", _random_search),
     "simba": ("SIMBA", _simba),
 }
-#: What an option takes the place of.
+#: What an option replaces.
 _INSTEAD = {
     "auto": ("num_candidates", "num_trials", "max_metric_calls"),
     "max_full_evals": ("max_metric_calls",),

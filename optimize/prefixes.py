@@ -47,7 +47,7 @@ class Prefix:
 
 
 def prefixes_of(session: Session) -> list[Prefix]:
-    """One prefix an exchange."""
+    """One prefix per exchange."""
     history = session.history
     before = len(history) - sum(1 + (t.client_reply is not None) for t in session.exchanges)
     return [

@@ -1,4 +1,4 @@
-"""What a person sees of a search: best score, budget left, the instructions under trial."""
+"""What a person sees of a search: best score, budget left, the instructions being tried."""
 
 import time
 
@@ -44,7 +44,7 @@ class Watch:
         print_line(self.console, text)
 
     def phase(self, name: str, total: int) -> None:
-        """A split of the work begins; it has so many windows at most."""
+        """A part of the work begins, with at most this many windows."""
         self.name, self.total, self.done = name, total, 0
         self.say(f"{name[0].upper()}{name[1:]}: {total} windows at most. {self._spent()}")
 

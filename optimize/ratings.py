@@ -32,7 +32,7 @@ class Rated:
     Attributes:
         id: session and question, ``session_0003/ctrs-focus``.
         question: an agent of the judge.
-        conversation: the session, one line a message.
+        conversation: the session, one line per message.
         rating: mean over its raters.
     """
 
@@ -54,7 +54,7 @@ def read_ratings(path: Path, sessions: Iterable[Session], agent: str) -> list[Ra
 
     Args:
         path: CSV with the columns session, item (such as ``focus`` or ``wai4``) and rating; one
-            line a rater, further columns are not read.
+            line per rater; other columns are ignored.
         sessions: the run's.
         agent: ``judge`` for all items in the file, or one question such as ``ctrs-focus``.
 
@@ -114,7 +114,7 @@ def _read(
 
 
 class RatingTask:
-    """Asks the judge and holds its answer against people's.
+    """Asks the judge and compares its answer with people's.
 
     Args:
         splits: rated items by split.
@@ -135,7 +135,7 @@ class RatingTask:
         self.calls = {"judge": 1}
 
     def agents(self, start: str) -> dict[str, dspy.Module]:
-        """The questions under optimization."""
+        """The questions being optimized."""
         return {q: starting(self.judge.agents[q], start) for q in self.predictors}
 
     async def play(

@@ -50,7 +50,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def record(result: Result, scale: str, facts: Mapping[str, str]) -> dict[str, Any]:
-    """The report as JSON data; every number whole."""
+    """The report as JSON data; numbers unrounded."""
     return {
         "use": USE,
         "score": scale,

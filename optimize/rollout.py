@@ -32,7 +32,7 @@ def calls_of(agent: str, horizon: int, repeats: int) -> dict[str, int]:
     """LM calls of a window by role, if nothing is asked twice.
 
     Args:
-        agent: under optimization.
+        agent: the one being optimized.
         horizon: exchanges.
         repeats: of each of the judge's questions.
 
@@ -55,7 +55,7 @@ def calls_of(agent: str, horizon: int, repeats: int) -> dict[str, int]:
 
 
 class Recorded(dspy.Module):
-    """An agent that says what the session's own said at this exchange; it asks nobody."""
+    """An agent that repeats what the session's own said at this exchange; it asks no model."""
 
     def __init__(self, **outputs: Any) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Rollout:
     """Plays windows.
 
     Args:
-        agent: the agent under optimization, one of OPTIMIZABLE.
+        agent: the agent being optimized, one of OPTIMIZABLE.
         splits: prefixes by split.
         counselor: MAGneT's program, each agent with its LM.
         client: the client's.
@@ -107,7 +107,7 @@ class Rollout:
         return calls_of(self.predictors[0], self.horizon, self.repeats)
 
     def agents(self, start: str) -> dict[str, dspy.Module]:
-        """The agent under optimization."""
+        """The agent being optimized."""
         name = self.predictors[0]
         return {name: starting(getattr(self.counselor, name), start)}
 
@@ -173,7 +173,7 @@ class Rollout:
     def _counselor(
         self, agents: Mapping[str, dspy.Module], recorded: Prefix | None
     ) -> MagnetCounselor:
-        """The counselor with the agents to optimize; at the prefix the rest is as recorded."""
+        """The counselor with the agents to optimize; at the prefix, the others are as recorded."""
         counselor = copy.copy(self.counselor)
         if recorded is not None:
             for role in counselor.specialists:

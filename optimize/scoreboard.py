@@ -16,7 +16,7 @@ from programs.state import state_of
 class Halt(BaseException):
     """The search stops here: budget spent, interrupted, or a server is gone.
 
-    No ``Exception``: DSPy's optimizers take those for a bad candidate and go on.
+    No ``Exception``: DSPy's optimizers take those for a bad candidate and continue.
 
     Attributes:
         failed: whether it is a fault, after which nothing more can be asked.
@@ -28,7 +28,7 @@ class Halt(BaseException):
 
 
 def halt_for(code: str, text: str) -> Halt:
-    """What ends the search when an error is no candidate's fault."""
+    """What ends the search when an error is not a candidate's fault."""
     if code == BudgetReached.default_code:
         return Halt("the budget is spent")
     return Halt(text, failed=True)
@@ -36,7 +36,7 @@ def halt_for(code: str, text: str) -> Halt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one example under one candidate.
+    """The result of one example under one candidate.
 
     Attributes:
         score: 0 to 1; None where it is missing.
@@ -55,7 +55,7 @@ class Outcome:
 
 @dataclass
 class Candidate:
-    """One state of the agents under optimization.
+    """One state of the agents being optimized.
 
     Attributes:
         number: order of appearance, 0 is where the search starts.
@@ -113,7 +113,7 @@ class Board:
         return self.candidates.setdefault(key, Candidate(len(self.candidates), state, self.scored))
 
     def check(self, candidate: Candidate, example: str) -> None:
-        """Refuses to go on where the search has to stop.
+        """Stops where the search has to stop.
 
         Raises:
             Halt: it has.
@@ -141,13 +141,13 @@ class Board:
         return True
 
     def settle(self) -> None:
-        """Finds the best anew: the validation examples have changed."""
+        """Finds the best again, as the validation examples have changed."""
         self.best, self._best_score, self.curve = None, float("-inf"), []
         for candidate in self.candidates.values():
             self._consider(candidate, self.validation_score(candidate))
 
     def handed(self, example: str, outcome: Outcome) -> float:
-        """The number an optimizer gets, which cannot do without one.
+        """The number given to an optimizer, which cannot work without one.
 
         A candidate whose own answers cannot be read gets 0. Where the score is missing for
         another reason it gets what the start got on the same example: no difference shown.

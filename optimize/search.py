@@ -25,7 +25,7 @@ from optimize.task import Task, Trial
 
 @dataclass
 class Result:
-    """What an optimization came to.
+    """The result of an optimization.
 
     Attributes:
         start: where the search started.
@@ -35,7 +35,7 @@ class Result:
         verdict: what they say.
         stopped: why the search ended before its end, "" where it did not.
         left_out: examples without a score at the start, by split, with the reason.
-        interrupted: by the user, or by a fault: the same command goes on.
+        interrupted: by the user or a fault; the same command resumes.
         demonstration: the judge is the embedded LM.
     """
 
@@ -51,7 +51,7 @@ class Result:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the verdict has to know."""
+        """What a reader of the verdict needs to know."""
         notes = [f"The search stopped early: {self.stopped}."] if self.stopped else []
         return [*notes, DEMONSTRATION] if self.demonstration else notes
 
@@ -63,7 +63,7 @@ class Setup:
     Args:
         task: plays and scores examples.
         spec: how.
-        lm: of the agents under optimization.
+        lm: of the agents being optimized.
         prompt_lm: writes instructions.
         meter: counts every call.
         seed: of the search.
@@ -152,7 +152,9 @@ class Setup:
         with printing_to(self.log):
             try:
                 found = search(self.spec.optimizer, given, self.spec.options)
-            except LMError as error:  # the LM that writes instructions: it is no candidate's fault
+            except (
+                LMError
+            ) as error:  # the LM that writes instructions: it is not a candidate's fault
                 raise halt_for(error.code, str(error.message)) from None
             except Exception as error:  # noqa: BLE001 - DSPy's; what was found is kept
                 traceback.print_exc()

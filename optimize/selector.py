@@ -65,11 +65,11 @@ def selector(
         int | None, typer.Option(help="Windows the search may score. Default: 200.")
     ] = None,
     budget_calls: Annotated[
-        int | None, typer.Option(help="Total LM calls, including the final comparison.")
+        int | None, typer.Option(help="Limit on LM calls, including the final comparison.")
     ] = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="Total tokens.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Limit on tokens.")] = None,
     budget_money: Annotated[
-        float | None, typer.Option(help="Total money, at the study's prices.")
+        float | None, typer.Option(help="Limit on money, at the study's prices.")
     ] = None,
     settings: Annotated[
         list[str] | None,

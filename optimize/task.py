@@ -1,4 +1,4 @@
-"""What one agent's optimization is about: examples by split, how one is played and scored."""
+"""What one agent's optimization consists of: examples by split, how one is played and scored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from programs import Agent
 
 
 class Task(Protocol):
-    """Plays an example with the agents under optimization; everything else in it is frozen.
+    """Plays an example with the agents being optimized; everything else in it is frozen.
 
     Attributes:
         scale: what a score is, in a few words.
@@ -23,7 +23,7 @@ class Task(Protocol):
 
     @property
     def predictors(self) -> Sequence[str]:
-        """Names of the agents under optimization, as the program's attributes."""
+        """Names of the agents being optimized, as the program's attributes."""
 
     @property
     def splits(self) -> Mapping[Split, Sequence[dspy.Example]]:
@@ -51,7 +51,7 @@ class Task(Protocol):
 
 
 def starting(frozen: Agent, start: str) -> Agent:
-    """An agent under optimization, without an LM: it takes the caller's.
+    """An agent being optimized, without an LM: it takes the caller's.
 
     Args:
         frozen: the one it comes from.
@@ -73,7 +73,7 @@ class _Shared:
 
 
 class Trial(dspy.Module):
-    """The program that optimizers see: the agents under optimization and nothing else.
+    """The program that optimizers see: the agents being optimized and nothing else.
 
     Args:
         task: plays and scores.
@@ -89,7 +89,7 @@ class Trial(dspy.Module):
 
     @property
     def agents(self) -> dict[str, dspy.Module]:
-        """The agents under optimization."""
+        """The agents being optimized."""
         return {name: getattr(self, name) for name in self.shared.task.predictors}
 
     async def aforward(self, id: str) -> dspy.Prediction:

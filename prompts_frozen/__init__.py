@@ -1,4 +1,4 @@
-"""Frozen prompts: the sets that ship, their lock, and the adapter that renders them."""
+"""Frozen prompts: the included sets, their lock, and the adapter that renders them."""
 
 from prompts_frozen.adapter import FrozenAdapter
 from prompts_frozen.prompt import Prompt

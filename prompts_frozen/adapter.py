@@ -20,7 +20,7 @@ class FrozenAdapter(dspy.Adapter):
     Args:
         prompt: the frozen prompt.
         read: turns a completion into the signature's outputs, ValueError where it cannot.
-        schema: JSON schema of the answer, sent beside the prompt to servers that constrain
+        schema: JSON schema of the answer, sent with the prompt to servers that constrain
             decoding; the prompt's bytes do not depend on it.
     """
 

@@ -47,7 +47,7 @@ class Prompt:
 
     @classmethod
     def parse(cls, name: str, data: bytes) -> "Prompt":
-        """Reads a prompt file: ``[[system]]`` and ``[[user]]`` on lines of their own.
+        """Reads a prompt file: ``[[system]]`` and ``[[user]]`` on separate lines.
 
         Each part is all between its mark and the line break before the next mark or the end.
 
@@ -91,7 +91,7 @@ class Prompt:
 
     @property
     def instructions(self) -> str:
-        """What it asks for in general: both parts less the paragraphs that show an input."""
+        """What it asks for in general: both parts without the paragraphs that show an input."""
         kept = [self.system] if self.system and not _PLACEHOLDER.search(self.system) else []
         kept += [p for p in self.user.split("\n\n") if not _PLACEHOLDER.search(p)]
         return "\n\n".join(kept)
@@ -105,13 +105,13 @@ class Prompt:
         return replace(self, user="\n\n".join(kept), raw=None)
 
     def cut(self, *inputs: str) -> "Prompt":
-        """The prompt less the paragraphs of these inputs, with a hash of its own.
+        """The prompt without the paragraphs of these inputs, with its own hash.
 
         Unlike ``without`` it takes care that nothing else goes or is left behind.
 
         Raises:
             UsageError: an input stands in the system part, in a paragraph with another one, or
-                under a heading of its own.
+                under its own heading.
         """
         gone = self.placeholders.intersection(inputs)
         if not gone:

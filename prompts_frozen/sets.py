@@ -17,7 +17,7 @@ LOCK = "lock.json"
 
 
 def folder_of(name: str) -> Path:
-    """The folder of a prompt set, by the name of one that ships or by path.
+    """The folder of a prompt set, by the name of an included one, or by path.
 
     Raises:
         UsageError: there is no such set.

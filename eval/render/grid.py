@@ -17,10 +17,10 @@ class Grid:
         title: above it.
         columns: heads.
         rows: cells, as many as heads.
-        notes: below it, one a line.
+        notes: below it, one per line.
         words: how many of the first columns hold words; the others hold numbers.
-        groups: what stands over each column that holds numbers, "" for nothing; none where
-            nothing stands over any.
+        groups: what is above each column of numbers, "" for nothing; none where
+            nothing is above any.
     """
 
     title: str

@@ -5,7 +5,7 @@ from typing import Any
 
 from eval.statistics import Interval
 
-#: Stands where there is no value.
+#: Shown where there is no value.
 NONE = "–"
 
 
@@ -19,7 +19,7 @@ def number(value: float | None, places: int = 2, signed: bool = False) -> str:
 
 
 def interval(bounds: Interval | None, places: int = 2) -> str:
-    """A pair of bounds in brackets."""
+    """A pair of limits in brackets."""
     if bounds is None:
         return NONE
     return f"[{number(bounds[0], places)}, {number(bounds[1], places)}]"

@@ -52,7 +52,7 @@ def bars(title: str, rows: Rows) -> str:
 
 
 def heat(title: str, rows: Sequence[tuple[str, Sequence[float | None]]]) -> str:
-    """Shares from 0 to 1 as cells, one column an exchange."""
+    """Shares from 0 to 1 as cells, one column per exchange."""
     columns = max((len(shares) for _, shares in rows), default=0) or 1
     width = min((_WIDTH - _LEFT - 8) / columns, 40)
     body = []
@@ -184,7 +184,7 @@ def lines(title: str, series: Sequence[Sequence[tuple[float, float]]]) -> str:
 
 
 def standalone(svg: str) -> str:
-    """A chart of lines as a file of its own, with the colours that a page would give it."""
+    """A line chart as a separate file, with the colours that a page would give it."""
     style = (
         "<style>text{font:11px sans-serif;fill:#555}.grid{stroke:#ddd}"
         ".line.k0{stroke:#9bb;stroke-width:1}.line.k1{stroke:#046;stroke-width:2}</style>"

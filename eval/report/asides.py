@@ -1,4 +1,4 @@
-"""What a report has beside its result tables: diversity, claims, judges' report cards."""
+"""What a report has besides its result tables: diversity, claims, judges' report cards."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,6 +1,6 @@
 """Under which conditions runs were played and judged, and where they differ from the paper's.
 
-A result can be laid beside the paper's only where models, judge, prompts, profile, seeds,
+A result is comparable with the paper's only where models, judge, prompts, profile, seeds,
 exchanges and sampling are the paper's own; every difference is named.
 """
 
@@ -32,10 +32,10 @@ _TEMPERATURE, _EXCHANGES, _SEEDS, _CLIENTS = 0.7, 20, 450, 150
 
 @dataclass(frozen=True)
 class Conditions:
-    """What runs say of where their text comes from.
+    """What runs say about the origin of their text.
 
     Attributes:
-        provenances: one a run.
+        provenances: one per run.
         judges: by their label.
     """
 
@@ -135,7 +135,7 @@ class Conditions:
 
 
 def _concerns(provenance: Mapping[str, Any], target: Target) -> bool:
-    """Whether a run holds sessions of a kind: fine-tuned counselors, or the other systems."""
+    """Whether a run has sessions of a kind: fine-tuned counselors, or the other systems."""
     methods = (provenance.get("study") or {}).get("methods") or []
     tuned = [method.startswith("tuned-") for method in methods]
     return not tuned or (any(tuned) if target == "fine-tuned" else not all(tuned))

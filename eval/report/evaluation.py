@@ -1,7 +1,7 @@
 """Runs and their scores, read once: sessions without their text, values by measure.
 
 What is compared is an *arm*: the sessions of one method under one setting. A run's label, its
-study's name unless the caller gives another, tells arms of one method apart: the technique
+study's name unless the caller gives another, distinguishes arms of one method: the technique
 selector optimized or frozen, one backbone or another, with or without a specialist.
 """
 
@@ -59,7 +59,7 @@ class Evaluation:
 
     @cached_property
     def judges(self) -> list[str]:
-        """Who judged these sessions; one nameless judge without a score where nobody did."""
+        """Who judged these sessions; one nameless judge without scores if they were not judged."""
         keys = {case.key for case in self.cases}
         found = {judge: None for (judge, _, _), by in self.values.items() if keys & by.keys()}
         return list(found) or [""]
@@ -114,7 +114,7 @@ def load(
     visit: Visit | None = None,
     named: Sequence[str] = (),
 ) -> list[Evaluation]:
-    """Reads runs: one comparison, or one a label where a method occurs under several.
+    """Reads runs: one comparison, or one per label where a method occurs under several.
 
     The comparison of a label holds its own runs, and of the others those methods that it lacks
     and that were played by the same models with the same prompts: baselines are played once.
@@ -126,7 +126,7 @@ def load(
         named: a label for each run; the studies' names unless given.
 
     Raises:
-        UsageError: one is not a run directory or holds a damaged file; the labels will not do.
+        UsageError: one is not a run directory or has a damaged file; the labels are unusable.
     """
     if named and len(named) != len(runs):
         raise UsageError(
@@ -156,7 +156,7 @@ def load(
 def variants(evaluations: Sequence[Evaluation]) -> list[tuple[str, Evaluation]]:
     """Methods that occur under several labels, each with its arms as one comparison.
 
-    In it an arm stands in the place of the method (see ``eval.report.methods.arm``).
+    In it an arm replaces the method (see ``eval.report.methods.arm``).
     """
     found = []
     for method in ordered(m for one in evaluations for m in one.methods):

@@ -1,4 +1,4 @@
-"""The report's tables as files: Markdown, LaTeX and CSV, one a table and all together."""
+"""The report's tables as files: Markdown, LaTeX and CSV, one per table and all together."""
 
 import csv
 import io

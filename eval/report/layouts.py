@@ -27,7 +27,7 @@ class Measure:
         group: the heads it stands under.
         near: what counts as near zero, in its unit.
         attitude: of the sessions it is taken over; all of them for None.
-        lower: whether less is better.
+        lower: whether lower is better.
     """
 
     label: str
@@ -134,7 +134,7 @@ def layouts(qwen: bool = False) -> list[Layout]:
     """The tables of one comparison.
 
     Args:
-        qwen: whether it was played on the paper's second backbone: table 8 in the place of 3.
+        qwen: whether it was played on the paper's second backbone: table 8 instead of 3.
     """
     rows = SESSIONS, methods.MAIN
     first = Layout(3, 9, "methods", "Methods: CTRS, PANAS, WAI", *rows, others=True)

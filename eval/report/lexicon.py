@@ -1,6 +1,6 @@
-"""Table 2: Distinct-1, -2, -3 and EAD by method, and how sure a difference between two methods is.
+"""Table 2: Distinct-1, -2, -3 and EAD by method, and how certain the differences are.
 
-MAGneT, https://arxiv.org/abs/2509.04183, table 2. Sources of the figures: ``eval.diversity``.
+MAGneT, https://arxiv.org/abs/2509.04183, table 2. Sources of the metrics: ``eval.diversity``.
 """
 
 import math
@@ -54,7 +54,7 @@ class Lexicon:
         self._said[key] = list(messages)
 
     def rows(self, evaluation: Evaluation, text: ProfileName) -> list[Diversity]:
-        """A row a method.
+        """One row per method.
 
         Args:
             evaluation: whose sessions.
@@ -70,7 +70,7 @@ class Lexicon:
     def difference(
         self, evaluation: Evaluation, ours: str, theirs: str, figure: str
     ) -> tuple[float | None, Interval | None, int]:
-        """By how much a figure of one method exceeds another's, on the seeds that both have.
+        """By how much a metric of one method exceeds another's, on the seeds that both have.
 
         Returns:
             The difference, its 95% interval by a jackknife over groups of clients (None for fewer

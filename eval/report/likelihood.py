@@ -1,4 +1,4 @@
-"""How likely tuned counselors find held-out replies: what ``magnet finetune`` left in a run."""
+"""How likely fine-tuned counselors find held-out replies, from ``magnet finetune``'s files."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ _MODELS = {"base": "base", "adapter": "with the adapter", "merged": "merged"}
 
 
 def tuning_grids(runs: Sequence[Path]) -> Iterator[Grid]:
-    """Negative log-likelihood and perplexity before and after, where a run holds fine-tunings.
+    """Negative log-likelihood and perplexity before and after, where a run contains fine-tunings.
 
     Raises:
         UsageError: a file of theirs is damaged.

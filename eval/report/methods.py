@@ -1,4 +1,4 @@
-"""The generation systems' parts in the tables: whose result it is, and what it is compared with."""
+"""The generation systems' roles in the tables: whose result it is, and what it is compared with."""
 
 from collections.abc import Iterable
 

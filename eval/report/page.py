@@ -1,4 +1,4 @@
-"""The report of runs: a folder of tables, and one HTML page that needs no network."""
+"""The report of runs: a folder of tables, and one HTML page that makes no network requests."""
 
 import base64
 import hashlib
@@ -47,7 +47,7 @@ def write_report(
         The folder: ``report.html``, ``tables.md``, ``tables.csv``, ``tables/``, ``NOTES.md``.
 
     Raises:
-        UsageError: one is not a run directory, or holds a damaged file.
+        UsageError: one is not a run directory, or has a damaged file.
     """
     if not runs:
         raise UsageError("report: name a run directory")

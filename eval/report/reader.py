@@ -49,7 +49,7 @@ def details(session: Session, scores: Sequence[Score]) -> dict[str, Any]:
 
 
 def _judge(score: Score, scores: Sequence[Score]) -> str:
-    """The judge's name, with its id where another judge of the session bears it too."""
+    """The judge's name, with its id where another judge of the session has the same name."""
     shared = any(s.judge == score.judge and s.judge_id != score.judge_id for s in scores)
     return f"{score.judge} {score.judge_id}" if shared else score.judge
 
@@ -105,7 +105,7 @@ def index(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
 
 
 def _by_seed(cases: Sequence[SessionFacts]) -> list[SessionFacts]:
-    """Seeds in the order they were played, the methods of one beside each other."""
+    """Seeds in the order they were played, the methods of one next to each other."""
     order = {seed: n for n, seed in enumerate(dict.fromkeys(case.seed_id for case in cases))}
     return sorted(cases, key=lambda case: order[case.seed_id])
 

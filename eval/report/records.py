@@ -1,4 +1,4 @@
-"""Filled tables as records, for CSV: every number whole."""
+"""Filled tables as records, for CSV: numbers unrounded."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from eval.report.tables import Cell, Margin, Table
 
 
 def records(table: Table) -> list[dict[str, Any]]:
-    """A record a cell; None where there is no number."""
+    """One record per cell; None where there is no number."""
     margins = {margin.measure: margin for margin in table.margins}
     return [_record(table, cell, margins[cell.measure]) for cell in table.cells]
 

@@ -1,4 +1,4 @@
-"""One session's few facts: what tables, plots and the report's index need of it."""
+"""A few facts of one session: what tables, plots and the report's index need of it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The paper's result tables, filled from runs: means, marks, margins; and tests of our own.
+"""The paper's result tables, filled from runs: means, marks, margins; and our own tests.
 
 Two things are never mixed. As in the paper: an asterisk on each row that differs from MAGneT's by
 a paired t-test at p < 0.05, uncorrected, and δ, MAGneT's margin over the best other row. This
@@ -48,7 +48,7 @@ class Cell:
 
     @property
     def mark(self) -> str:
-        """An asterisk where the paired t-test tells it from the main row."""
+        """An asterisk where the paired t-test shows a difference from the main row."""
         return "*" if self.test and self.test.p is not None and self.test.p < LEVEL else ""
 
 
@@ -91,7 +91,7 @@ class Table:
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """Every table of which the runs have a row beside the main one's, judge by judge."""
+    """Every table for which the runs have a row besides the main one, judge by judge."""
     qwen = evaluation.conditions.backbone == "qwen"
     return [
         table
@@ -116,7 +116,7 @@ def variant_tables(evaluations: Sequence[Evaluation]) -> list[Table]:
 
 
 def fill(layout: Layout, evaluation: Evaluation, judge: str) -> Table | None:
-    """A table by one judge; None where the runs have no row of their own for it.
+    """A table by one judge; None where the runs have no own row for it.
 
     MAGneT alone is a row of table 3, but no ablation.
     """

@@ -1,7 +1,7 @@
 """Held, not held or undecidable: how one part of a claim of the paper is decided.
 
 By a 95% interval over clients: *held* where the whole interval agrees with the claim, *not held*
-where the whole interval contradicts it, else *undecidable*.
+where the whole interval contradicts it, otherwise *undecidable*.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,12 +31,12 @@ class Finding:
 
     Attributes:
         row: the method it is about.
-        what: measure or figure.
+        what: measure or metric.
         claimed: what the paper says of it.
         observed: ours; None where data are missing.
         interval: of it, 95%, clients resampled.
         verdict: see the module.
-        pairs: seeds it stands on.
+        pairs: seeds it is based on.
         why: it is undecidable.
         over: what it was compared with.
         percent: whether it is a percentage.
@@ -127,12 +127,12 @@ def number(
 ) -> Test:
     """Whether the excess over the best other row, mean over measures, is the paper's number.
 
-    Held where the interval holds the number and not zero; not held where it leaves the number
-    out; undecidable where it holds both.
+    Held where the interval contains the number and not zero; not held where it excludes the
+    number; undecidable where it contains both.
 
     Args:
         what: is measured.
-        measures: each has a best other row of its own.
+        measures: each has its own best other row.
         ours: the row.
         theirs: the others.
         paper: its number, in per cent.
@@ -165,7 +165,7 @@ def number(
 
 
 def diverse(figure: str, ours: str, theirs: Sequence[str]) -> Test:
-    """Whether a figure of ``eval.report.lexicon`` is higher than the best other row's."""
+    """Whether a metric of ``eval.report.lexicon`` is higher than the best other row's."""
 
     def test(data: Data) -> Finding:
         what, claimed, evaluation = FIGURES[figure], "higher", data.evaluation
@@ -248,7 +248,7 @@ def _mean(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> Any:
 def _decided(
     interval: Interval | None, decide: Callable[[float, float], tuple[bool, bool]]
 ) -> tuple[Verdict, str]:
-    """The verdict by a test that says of an interval whether it agrees, and contradicts."""
+    """The verdict by a test that says whether an interval agrees with or contradicts the claim."""
     if interval is None:
         return "undecidable", _NO_INTERVAL
     agrees, contradicts = decide(*interval)

@@ -10,7 +10,7 @@ from magnet.console.tables import print_line
 from magnet.core.session import Session
 from magnet.lm import Meter
 
-#: Runs up to so many exchanges show their text as it comes.
+#: Runs of up to this many exchanges show their text as it comes.
 TALKATIVE = 24
 #: Seconds between updates of the live line.
 LIVE_EVERY = 0.2
@@ -24,13 +24,13 @@ def money_text(money: dict[str, float]) -> str:
 
 
 class Display:
-    """Shows sessions, exchanges, calls a second, tokens, money and time left.
+    """Shows sessions, exchanges, calls per second, tokens, money and time left.
 
     Args:
         console: where to.
         meter: the usage sums.
         sessions: how many sessions the run has.
-        exchanges: how many exchanges it has at most.
+        exchanges: the most exchanges it can have.
         done: sessions that were already finished.
         done_exchanges: exchanges that were already finished.
     """
@@ -129,7 +129,7 @@ class Display:
             )
 
     def judged(self, answers: int) -> None:
-        """So many answers of judges have come."""
+        """Judges have given this many answers."""
         self.answers = answers
         self._refresh()
 

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, files, text, randomness, seeds, sessions."""
+"""What everything builds on: errors, files, text, randomness, seeds, sessions."""

@@ -1,4 +1,4 @@
-"""The one error a user sees: what is wrong, where, and how to mend it."""
+"""The one error a user sees: what is wrong, where, and how to fix it."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from pydantic import ValidationError
 
 
 class UsageError(Exception):
-    """Bad input. Commands print it without a traceback and leave with exit code 2.
+    """Bad input. Commands print it without a traceback and exit with code 2.
 
     Args:
         what: what is wrong and where, in one sentence.
-        remedy: how to mend it.
+        remedy: how to fix it.
     """
 
     def __init__(self, what: str, remedy: str = "") -> None:
@@ -21,7 +21,7 @@ class UsageError(Exception):
 
 
 def missing_extra(extra: str, what: str) -> UsageError:
-    """The error where a part needs packages that are installed on request."""
+    """The error for a feature that needs optional packages."""
     return UsageError(what, f"Install it: pip install 'magnet-sessions[{extra}]'")
 
 

@@ -228,7 +228,7 @@ def read_provenance(run: Path) -> dict[str, Any]:
     """A run's provenance.
 
     Raises:
-        UsageError: this is not a run directory.
+        UsageError: this is no run directory.
     """
     path = run / "provenance.json"
     try:

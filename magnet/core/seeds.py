@@ -58,16 +58,16 @@ class GenerationSeed:
     """One client with one attitude, and how the session opens.
 
     Attributes:
-        seed_id: ``client_id`` and attitude; the same in every file that holds this entry.
+        seed_id: ``client_id`` and attitude; the same in every file with this entry.
         client_id: hash of the intake form. Names will not do: two clients may share one.
         intake_form: the client's background, as the client agent sees it.
         attitude: positive, neutral or negative.
-        attitude_instruction: how that attitude shows.
-        client_information: what the counselor is told of the client.
+        attitude_instruction: how the attitude shows.
+        client_information: what the counselor is told about the client.
         reason_counseling: why the client seeks counselling.
         greeting: the counselor's first message.
         opening: the client's first message.
-        entry: the file's entry as it stands, unknown fields included.
+        entry: the file's entry unchanged, unknown fields included.
     """
 
     seed_id: str
@@ -214,7 +214,7 @@ def import_seeds(source: str = ARCHIVE) -> Path:
 def split_by_client(
     seeds: Sequence[GenerationSeed], sizes: tuple[int, int, int] = SPLIT
 ) -> tuple[list[GenerationSeed], list[GenerationSeed], list[GenerationSeed]]:
-    """Training, validation and test seeds, no client in two of them.
+    """Training, validation and test seeds; no client appears in two splits.
 
     Clients are taken in the order of their first entry. The paper's file has 150; with another
     number the splits keep the proportion of ``sizes``.
@@ -231,7 +231,7 @@ def split_by_client(
 
 
 def load_seeds(source: str | Path = OURS) -> SeedFile:
-    """Loads a file of seeds, or the twelve that ship (``ours``).
+    """Loads a file of seeds, or the twelve included (``ours``).
 
     The format is that of the authors' ``dataset/data.json``: a JSON list of entries with
     ``AI_client`` and ``AI_counselor.CBT``.

@@ -55,7 +55,7 @@ class Exchange(_Record):
         reply: the counselor's words.
         client_reply: the client's words; None where the client left with the mark [/END] alone.
         ended: the client ended the session.
-        calls: one record an agent.
+        calls: one record per agent.
     """
 
     candidates: dict[str, str] = {}
@@ -83,12 +83,12 @@ def load_plan(data: dict[str, Any]) -> Plan:
 
 
 def transcript(history: Iterable[Message]) -> str:
-    """The session as agents read it: one line a message, ``Counselor: ...`` or ``Client: ...``."""
+    """The session as agents read it: lines of ``Counselor: ...`` or ``Client: ...``."""
     return "\n".join(f"{m.role.capitalize()}: {m.message}" for m in history)
 
 
 class Session(_Record):
-    """A role-play, finished or under way.
+    """A role-play, finished or in progress.
 
     Attributes:
         id: its name in the run, ``session_0001``.
@@ -112,7 +112,7 @@ class Session(_Record):
 
     @property
     def history(self) -> list[Message]:
-        """All messages: greeting, opening, then two an exchange."""
+        """All messages: greeting, opening, then two per exchange."""
         messages = []
         if self.seed.greeting:  # a dialogue of other origin may begin otherwise
             messages.append(Message(role="counselor", message=self.seed.greeting))

@@ -31,8 +31,8 @@ def data_folder() -> Path:
 def read_source(source: str, wanted: Iterable[str]) -> dict[str, bytes]:
     """Files of a repository by path, from a checkout, a zip of it or a URL of either.
 
-    A zip may hold the repository in a folder of its own, as GitHub's do; a GitHub page's URL
-    stands for the zip of its main branch.
+    A zip may hold the repository in a top folder, as GitHub's do; a GitHub page's URL
+    means the zip of its main branch.
 
     Args:
         source: path or URL.

@@ -17,7 +17,7 @@ from prompts_frozen import load_prompts
 
 @dataclass(frozen=True)
 class Source:
-    """All that a card speaks of.
+    """Everything that a card describes.
 
     Attributes:
         name: of the run.
@@ -27,7 +27,7 @@ class Source:
         near: likewise, across splits.
         format_: of the rows.
         prompts: the prompt set in the rows.
-        license_: given by the user, for what the run knows none of.
+        license_: given by the user, where the run records none.
         files: split -> file, of the splits that have rows.
     """
 
@@ -43,12 +43,12 @@ class Source:
 
     @property
     def terms(self) -> str | None:
-        """The licence that the data carry; None where it is not known."""
+        """The licence of the data; None if unknown."""
         return self.provenance["seeds"].get("license") or self.license_
 
     @property
     def adopted(self) -> bool:
-        """Whether the sessions are of other origin."""
+        """Whether the sessions come from elsewhere."""
         return "adopted" in self.provenance["identity"]
 
     @property
@@ -175,7 +175,7 @@ def defects(found: Defects) -> str:
 
 
 def near(report: NearReport) -> str:
-    """Held-out texts that have their like in an earlier split."""
+    """Held-out texts similar to one in an earlier split."""
     rows = [
         (kind, split, other, share(report.count(kind, split, other), report.compared[kind, split]))
         for kind in KINDS

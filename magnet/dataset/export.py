@@ -59,7 +59,7 @@ def export(
     Args:
         run: the run directory.
         format_: of the rows.
-        out: the folder; an earlier export in it is replaced.
+        out: the folder; an existing export in it is replaced.
         method: whose sessions; all of them for None.
         prompts: the prompt set that is rendered into the rows.
         split_file: says which client is in which split.
@@ -192,7 +192,7 @@ def _write_manifest(folder: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _put(temporary: Path, out: Path) -> None:
-    """Moves the finished folder to its place; an earlier export goes only then."""
+    """Moves the finished folder to its place; an existing export is removed only then."""
     old = out.with_name(f".{out.name}.old")
     if out.exists():
         shutil.rmtree(old, ignore_errors=True)

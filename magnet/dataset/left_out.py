@@ -41,7 +41,7 @@ def read_flags(run: Path) -> dict[str, str]:
 
 
 def unfinished_by_reason(run: Path, method: str | None) -> Counter[str]:
-    """Sessions under way, by the reason they stopped.
+    """Unfinished sessions, by the reason they stopped.
 
     Args:
         run: the run directory.

@@ -141,7 +141,7 @@ def _incidence(sets: Sequence[Sequence[int]], width: int) -> Any:
 
 
 def to_csv(report: NearReport) -> str:
-    """What was found, one a line."""
+    """What was found, one per line."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [f.name for f in fields(Near)], lineterminator="\n")
     writer.writeheader()

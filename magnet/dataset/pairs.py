@@ -61,7 +61,7 @@ class PairSet:
         clients: likewise.
         skipped: replies of those sessions that make no pair, by reason.
         order: where the split is from: the seed file, the finished sessions, or a file.
-        rule: how clients were parted, as the end of a sentence.
+        rule: how clients were split, as the end of a sentence.
     """
 
     pairs: Sequence[Pair]
@@ -138,11 +138,11 @@ def read_pairs(
         run: the run directory.
         method: whose sessions; all of them for None.
         sizes: clients in the three splits, for proportion.
-        split_file: says which client is in which part, instead.
+        split_file: says which client is in which split, instead.
 
     Raises:
         UsageError: no run, no finished session of that method, a flag for a session that is not
-            there, a split file that will not do, or no pair is left.
+            there, an unusable split file, or no pair is left.
     """
     provenance = read_provenance(run)
     seeds, order = seeds_of(run, provenance)

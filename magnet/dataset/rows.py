@@ -1,4 +1,4 @@
-"""Pairs as rows of a dataset, one function a format."""
+"""Pairs as rows of a dataset, one function per format."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an export holds, on the terminal."""
+"""What an export contains, on the terminal."""
 
 from functools import partial
 

@@ -32,23 +32,23 @@ def seeds_of(run: Path, provenance: Mapping[str, Any]) -> tuple[Sequence[Generat
 def split_clients(
     seeds: Sequence[GenerationSeed], sizes: tuple[int, int, int] = SPLIT
 ) -> dict[str, Split]:
-    """Client -> part, as ``magnet.core.seeds.split_by_client`` parts them."""
+    """Client -> split, as ``magnet.core.seeds.split_by_client`` assigns them."""
     parts = zip(SPLITS, split_by_client(seeds, sizes), strict=True)
     return {seed.client_id: split for split, part in parts for seed in part}
 
 
 def read_split(path: Path, seeds: Sequence[GenerationSeed]) -> dict[str, Split]:
-    """Client -> part, from a CSV file with the columns ``split`` and ``client_id`` or ``seed_id``.
+    """Client -> split, from a CSV file with the columns ``split`` and ``client_id`` or ``seed_id``.
 
-    Lines of clients that the run does not have are passed over.
+    Lines of clients that the run does not have are ignored.
 
     Args:
         path: the file.
         seeds: the run's.
 
     Raises:
-        UsageError: unreadable, another column, an unknown part, a client in two parts, or no
-            client of the run.
+        UsageError: unreadable, another column, an unknown split, a client in two splits, or none
+            of the run's clients.
     """
     client_of = {seed.seed_id: seed.client_id for seed in seeds}
     client_of |= {seed.client_id: seed.client_id for seed in seeds}
@@ -73,7 +73,7 @@ def read_split(path: Path, seeds: Sequence[GenerationSeed]) -> dict[str, Split]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Place, client or seed, and part of each line."""
+    """Place, client or seed, and split of each line."""
     use = "The header is client_id,split or seed_id,split."
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

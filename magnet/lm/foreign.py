@@ -1,7 +1,7 @@
 """Calls to a ``dspy.LM`` that keeps its own connection: not one that ``connect`` made.
 
 DSPy takes a canonical request from anybody and gives a canonical response, so that the prompt's
-bytes, usage and the model's name are to be had of any LM. Its own wires speak to the server: no
+bytes, usage and the model's name are available from any LM. Its own wires speak to the server: no
 completions template, no raw prompt, and repetitions and cache as that LM is set.
 """
 
@@ -55,7 +55,7 @@ def _request(
 
 
 def _without_schema(lm: dspy.BaseLM, request: Request, error: Exception) -> Request:
-    """The request less the schema that the LM refused; the error where that is not the cause."""
+    """The request without the schema that the LM refused; the error where that is not the cause."""
     unsupported = isinstance(error, LMUnsupportedFeatureError)
     if request.config.response_format is None or not (unsupported or names_schema(str(error))):
         raise error

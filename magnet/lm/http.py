@@ -157,7 +157,7 @@ class Asker(Protocol):
 
 
 class Engine:
-    """Async engine of a ``dspy.LM``: no cache, no retries, one request a call.
+    """Async engine of a ``dspy.LM``: no cache, no retries, one request per call.
 
     Args:
         spec: the model, with its URL.

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFl
 
 from signatures import PARENTS
 
-#: What a role does not take over from ``default`` once it names a URL of its own: a key, above
+#: What a role does not inherit from ``default`` once it names its own URL: a key, above
 #: all, must not reach another server.
 CONNECTION = ("url", "model", "wire", "template", "key_env", "price")
 
@@ -29,7 +29,7 @@ def _no_secrets(url: str) -> str:
 
 
 class Price(BaseModel):
-    """Price of a model in ``currency`` a million tokens."""
+    """Price of a model in ``currency`` per million tokens."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,7 +49,7 @@ class LMSpec(BaseModel):
             special tokens.
         key_env: name of the environment variable that holds the key.
         max_tokens: of an answer; 0 leaves the limit to the server.
-        timeout: seconds a call may take.
+        timeout: most seconds per call.
         structured: ask the server to constrain typed answers to their JSON schema.
         extra: further fields of the request body, as the server names them.
     """

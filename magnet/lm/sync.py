@@ -38,7 +38,7 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def in_thread(function: Callable[..., T], **inputs: Any) -> T:
-    """Runs synchronous code in a thread of its own, in the caller's context.
+    """Runs synchronous code in its own thread, in the caller's context.
 
     Not ``asyncio.to_thread``: a run's executor works in the loop's own thread, and the
     interpreter would wait at its end for a pool's threads, however long their calls take.

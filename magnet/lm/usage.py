@@ -11,10 +11,10 @@ from magnet.lm.spec import Price
 
 
 class Budget(BaseModel):
-    """Upper bounds of a run; unset ones do not bind.
+    """Limits of a run; unset ones do not apply.
 
-    Calls never pass their bound. Tokens and money are known only from answers, so calls that
-    are under way when the bound is met still finish.
+    Calls never exceed their limit. Tokens and money are known only from answers, so calls that
+    are in progress when the limit is reached still finish.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -76,7 +76,7 @@ def encode(
 
     The seed travels as ``seed``; a JSON schema as ``response_format``, which OpenAI, vLLM and
     llama.cpp take alike. A prompt written with Llama-3's special tokens (extension
-    ``raw_prompt``) goes out as it stands where wire and template are the ones it is for.
+    ``raw_prompt``) is sent unchanged where wire and template are the ones it is for.
 
     Args:
         request: what to ask.

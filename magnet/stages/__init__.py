@@ -1,4 +1,4 @@
-"""What a study does, one stage a file, and what runs them.
+"""What a study does, one stage per file, and what runs them.
 
 ``generate`` and ``judge`` run side by side (``magnet.stages.run``). Every other stage comes after
 them: a module of its name here with ``check`` and ``run``, and its name in

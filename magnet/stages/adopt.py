@@ -1,4 +1,4 @@
-"""``magnet adopt``: dialogues of other origin as a run directory, for all of the evaluation."""
+"""``magnet adopt``: dialogues from elsewhere as a run directory, for every kind of evaluation."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,7 +66,7 @@ def adopt(
         say: told of what was left out.
 
     Raises:
-        UsageError: the source is not readable, holds two different dialogues of one method on
+        UsageError: the source is not readable, has two different dialogues of one method on
             one seed, or ``out`` is another run.
     """
     named = _without_duplicates(load_dialogues(source, say), method, say)
@@ -88,7 +88,7 @@ def adopt(
 def _without_duplicates(
     dialogues: Iterable[Dialogue], method: str | None, say: Callable[[str], None]
 ) -> dict[str, list[Dialogue]]:
-    """Dialogues by method, one a seed; those whose seed is not known are all kept.
+    """Dialogues by method, one per seed; those whose seed is not known are all kept.
 
     Raises:
         UsageError: two of one method and seed differ.

@@ -1,4 +1,4 @@
-"""The stage ``finetune`` of a study: an adapter for each method that the paper tunes on."""
+"""The stage ``finetune`` of a study: an adapter for each method that the paper fine-tunes on."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def recipe_of(study: Study) -> Recipe:
 
 
 def methods_of(study: Study) -> list[str]:
-    """The study's methods that are tuned on.
+    """The study's methods that are fine-tuned on.
 
     Raises:
         UsageError: it plays none of them.

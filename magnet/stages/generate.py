@@ -68,7 +68,7 @@ class Generation:
         run: the open run directory.
         counselors: the methods' programs, each with its LMs set; shared by all sessions.
         client: the client program.
-        exchanges: turns a session has at most.
+        exchanges: most exchanges per session.
         random_seed: of the run; None leaves sampling to the servers.
         provenance: goes into every session file.
         prices: by role.

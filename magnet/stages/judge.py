@@ -48,12 +48,12 @@ def make_panel(study: Study, meter: Meter) -> list[Panelist]:
 
 
 class JudgeStage:
-    """Feeds dialogues to the panel, as fast as it takes them.
+    """Feeds dialogues to the panel, as fast as it can take them.
 
     Args:
         judging: asks the questions.
         display: what a person sees.
-        workers: dialogues under way at once.
+        workers: dialogues judged at once.
     """
 
     def __init__(self, judging: Judging, display: Display, workers: int) -> None:

@@ -26,7 +26,7 @@ def run(prepared: Prepared, out: Path, console: Console) -> tuple[Outcome, Meter
     """Runs a prepared study into a run directory.
 
     Raises:
-        UsageError: a server, the disk or the directory will not do; nothing was spent.
+        UsageError: a server, the disk or the directory is unsuitable; nothing was spent.
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM; finished exchanges are on disk.
     """
     study = prepared.study

@@ -103,8 +103,8 @@ def estimate(
 ) -> list[RoleEstimate]:
     """Calls and tokens by role, if no session ends early and nothing is asked twice.
 
-    Answers are taken at their token limit, tokens as four characters; a predictor that is no
-    agent is taken to ask once an exchange.
+    Answers are taken at their token limit, tokens as four characters; a predictor that is
+    not an agent is assumed to ask once per exchange.
     """
     rows: dict[str, RoleEstimate] = {}
     for counselor in counselors.values():

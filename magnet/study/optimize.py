@@ -16,14 +16,14 @@ class OptimizeSpec(BaseModel):
         agent: the agent to optimize, by its name in ``signatures.AGENTS``; ``judge`` stands for all
              CTRS items that the ratings name.
         optimizer: DSPy's GEPA, MIPROv2, BootstrapFewShotWithRandomSearch or SIMBA.
-        options: the optimizer's own, by the names of its constructor and of ``compile``.
+        options: the optimizer's own, under the names of its constructor and of ``compile``.
         horizon: exchanges that are played and judged after a prefix.
         split: clients in training, validation and test, as proportions.
-        train: training prefixes at most; all of them unless set.
+        train: most training prefixes; all of them unless set.
         validation: likewise.
         test: likewise.
-        metric_calls: windows the search may have scored at most, repeated ones not counted.
-        budget: bounds of LM calls, tokens or money, the comparison at the end included.
+        metric_calls: most windows the search may score, repeats not counted.
+        budget: limits on LM calls, tokens or money, including the final comparison.
         workers: windows played at once; 16 unless set, 4 with the embedded LM.
     """
 

@@ -36,10 +36,10 @@ def make_programs(
 
     Args:
         study: the study.
-        artefacts: optimized agents that take the place of frozen ones.
+        artefacts: optimized agents that replace frozen ones.
 
     Raises:
-        UsageError: a prompt is not as locked, a method of one's own does not load, or no
+        UsageError: a prompt is not as locked, a user's own method does not load, or no
             program has an optimized agent or the specialists that are left out.
     """
     counselors = {name_of(method): make_counselor(method, study) for method in study.methods}
@@ -62,7 +62,7 @@ def make_counselor(method: str, study: Study) -> dspy.Module:
     """The program of one of a study's methods.
 
     Raises:
-        UsageError: a prompt is not as locked, or a method of one's own does not load.
+        UsageError: a prompt is not as locked, or a user's own method does not load.
     """
     if method in METHODS:
         return METHODS[method](study.prompts, study.behaviour)
@@ -90,7 +90,7 @@ def role_of(name: str, predictor: dspy.Predict) -> str:
     """The role whose model a predictor uses.
 
     Args:
-        name: its place in its program. A predictor that is no agent has the role its attribute
+        name: its place in its program. A predictor that is not an agent has the role its attribute
             is named after, ``response`` where it is named after none.
         predictor: the predictor.
     """
@@ -157,7 +157,7 @@ class Prepared:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides what comes out."""
+        """Everything that decides the result."""
         hashes = prompt_hashes(self.counselors, self.client)
         return self.study.identity(self.file.sha256, hashes, self.roles)
 
@@ -212,7 +212,7 @@ def resolve_models(
 def assign(program: dspy.Module, lms: Mapping[str, dspy.LM]) -> dspy.Module:
     """Gives every predictor of a program the LM of its role.
 
-    One that is no agent keeps an LM of its own; it does not ask again after a fault, so that
+    A predictor that is not an agent keeps its own LM; it does not ask again after a fault, so that
     DSPy has to.
     """
     for name, predictor in program.named_predictors():
@@ -230,6 +230,6 @@ def patient(lm: dspy.LM) -> dspy.LM:
 
 
 def quiet() -> None:
-    """Keeps DSPy from holding on to every call and from a warning a truncated reply."""
+    """Keeps DSPy from holding on to every call and from warning about every truncated reply."""
     dspy.configure(disable_history=True, trace=None, warn_on_type_mismatch=False)
     logging.getLogger("dspy.clients.lm").setLevel(logging.ERROR)

@@ -50,7 +50,7 @@ def versions() -> dict[str, str | None]:
 
 
 def study_toml(study: Study) -> str:
-    """The resolved study as TOML; it runs as it stands."""
+    """The resolved study as TOML, which can be run again."""
     return tomli_w.dumps(study.model_dump(mode="json", exclude_none=True))
 
 
@@ -89,7 +89,7 @@ def provenance(
 
 
 def session_provenance(whole: dict[str, Any]) -> dict[str, Any]:
-    """The part of it that stands in every session file, nothing that differs between two runs."""
+    """The part that is in every session file; nothing in it differs between two runs."""
     optimized, left_out = whole.get("optimized", ()), whole["study"].get("leave_out")
     return {
         "study": digest(whole["identity"]),

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -67,7 +68,7 @@ class Finetune(BaseModel):
     """The stage ``finetune``.
 
     Attributes:
-        recipe: one that ships, or a YAML file's path.
+        recipe: an included one, or a YAML file's path.
         model: the base model; the recipe's unless set.
         clients: whose sessions to learn from: the ``train`` split's, or ``all`` clients'.
         set: keys of the recipe that differ from it.
@@ -88,13 +89,13 @@ class Study(BaseModel):
 
     Attributes:
         name: names the run directory.
-        methods: generation systems, each played on the same seeds; ``module:attribute`` is one
-            of the user's own.
+        methods: generation systems, each played on the same seeds; ``module:attribute`` is the
+            user's own.
         seeds: a seed file's path, or ``ours``.
         sessions: how many of its seeds, from the first; all of them unless set.
         split: which clients of the seed file are played: ``all``, or the paper's training,
             validation or test split; ``sessions`` counts within it.
-        exchanges: turns a session has at most after greeting and opening (paper: 20).
+        exchanges: most exchanges per session, after greeting and opening (paper: 20).
         seed: of the run; all sampling derives from it.
         stages: what to do, of ``generate``, ``judge``, ``finetune``, ``report``.
         scales: what judges rate.
@@ -105,14 +106,14 @@ class Study(BaseModel):
         prompts: the prompt set.
         profile: ``paper`` follows the paper's text, ``released`` the authors' scripts.
         switches: single switches of ``programs.profile.Profile`` that differ from it.
-        leave_out: specialists that MAGneT's methods do without, by role.
-        optimized: artefacts of ``optimize.selector``, by path: agents that take the place of the
+        leave_out: specialists removed from MAGneT's methods, by role.
+        optimized: artefacts of ``optimize.selector``, by path: agents that replace the
             frozen ones.
         optimize: how ``optimize.selector`` optimizes an agent on this study.
         workers: sessions played at once; 64 unless set, 4 with the embedded LM.
         budget: upper bounds over all invocations of the run.
         finetune: how the stage of that name trains.
-        lm: tables of LMSpec's keys: ``default`` and one a role.
+        lm: tables of LMSpec's keys: ``default`` and one per role.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -140,21 +141,15 @@ class Study(BaseModel):
     finetune: Finetune = Finetune()
     lm: dict[str, dict[str, Any]] = {}
 
-    @field_validator("stages")
+    @field_validator("stages", "scales")
     @classmethod
-    def _known_stages(cls, stages: list[str]) -> list[str]:
-        for stage in stages:
-            if stage not in STAGES:
-                raise ValueError(f"there is no stage {stage!r}{nearest(stage, STAGES)}")
-        return stages
-
-    @field_validator("scales")
-    @classmethod
-    def _known_scales(cls, scales: list[str]) -> list[str]:
-        for scale in scales:
-            if scale not in SCALES:
-                raise ValueError(f"there is no scale {scale!r}{nearest(scale, SCALES)}")
-        return scales
+    def _known_names(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        known = {"stages": STAGES, "scales": tuple(SCALES)}[str(info.field_name)]
+        for name in names:
+            if name not in known:
+                kind = str(info.field_name).removesuffix("s")
+                raise ValueError(f"unknown {kind} {name!r}{nearest(name, known)}")
+        return names
 
     @field_validator("methods")
     @classmethod
@@ -282,7 +277,7 @@ class Study(BaseModel):
 
 
 def _over(shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """A judge's table over that of all judges; a URL of its own brings its own connection."""
+    """A judge's table over that of all judges; its own URL brings its own connection."""
     if "url" in own:
         shared = {k: v for k, v in shared.items() if k not in CONNECTION}
     return shared | own
@@ -310,7 +305,7 @@ def _check_keys(data: dict[str, Any], where: str, path: str = "") -> None:
 
 
 def presets() -> list[str]:
-    """Names of the studies that ship."""
+    """Names of the included studies."""
     return sorted(
         p.name.removesuffix(".toml") for p in files("studies").iterdir() if p.name.endswith(".toml")
     )

@@ -1,4 +1,4 @@
-"""The base model: found, loaded as it is trained, loaded as it is served."""
+"""The base model: finding it, loading it for training, loading it as served."""
 
 import gc
 import logging
@@ -18,7 +18,7 @@ _NEEDED = ("torch", "transformers", "trl", "peft", "bitsandbytes", "datasets", "
 
 
 def check_extra() -> None:
-    """Refuses to go on without the packages of the extra ``train``.
+    """Refuses to continue without the packages of the extra ``train``.
 
     Raises:
         UsageError: one is missing.
@@ -115,7 +115,7 @@ def _load(model: str, **options: Any) -> Any:
 
 
 def load_for_training(model: str, recipe: Recipe, attention: str) -> Any:
-    """The frozen base: quantized as the recipe says, all else in its precision.
+    """The frozen base: quantized as the recipe says, everything else in its precision.
 
     The dtype is always given: TRL's own ModelConfig would make it float32.
     """
@@ -143,7 +143,7 @@ def load_as_served(model: str, serve: str) -> Any:
 
 
 def release() -> None:
-    """Gives back the memory of models that nobody holds any more."""
+    """Frees the memory of models no longer in use."""
     import torch
 
     gc.collect()

@@ -1,4 +1,4 @@
-"""Everything that can be checked before a training begins."""
+"""Everything that can be checked before training begins."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,7 +54,7 @@ def _check_nf4() -> None:
 
 
 def check_plan(plan: Plan, out: Path, merged: bool) -> None:
-    """Refuses a training that cannot end well.
+    """Refuses training that cannot succeed.
 
     Raises:
         UsageError: no rows, rows longer than the model's context, an unknown projection, too

@@ -1,4 +1,4 @@
-"""The study that evaluates tuned counselors on the clients they have not seen."""
+"""The study that evaluates fine-tuned counselors on unseen clients."""
 
 import shlex
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def serve_command(plan: Plan, adapters: Mapping[str, Path]) -> str:
 
 
 def write_evaluation(plan: Plan, path: Path, adapters: Mapping[str, Path]) -> bool:
-    """Writes the study, and the test split's seeds beside it where no seed file gives them.
+    """Writes the study, and next to it the test split's seeds where no seed file has them.
 
     Returns:
         Whether there is anybody to evaluate with: without an unseen client, no study.
@@ -76,7 +76,7 @@ def _seeds(plan: Plan, path: Path) -> dict[str, Any]:
         source = str(known.get("seeds"))
         named = str(Path(source).resolve()) if Path(source).is_file() else source
         return {"seeds": named, "split": "test"}
-    # The run's own order parted the clients: only its sessions know who was not seen.
+    # The run's own order split the clients: only its sessions know who was not seen.
     entries = {p.seed.seed_id: p.seed.entry for p in plan.pairs.of("test")}
     if not entries:
         return {}

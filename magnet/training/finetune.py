@@ -27,10 +27,10 @@ MERGED, PROVENANCE = "merged", "provenance.json"
 
 
 def identity_of(plan: Plan) -> dict[str, Any]:
-    """All that decides what comes out: a folder goes on with the same, and with nothing else."""
+    """All that decides what comes out: a folder is resumed only with the same identity."""
     rows = digest({"train": [row.ids for row in plan.train.rows]})
     held = digest({"validation": [row.ids for row in plan.validation.rows]})
-    # Absent for the training split: folders from before there was a choice still go on.
+    # Absent for the training split: folders from before there was a choice can still be resumed.
     seen = {"clients": "all"} if plan.clients == "all" else {}
     return seen | {
         "method": plan.method,
@@ -43,7 +43,7 @@ def identity_of(plan: Plan) -> dict[str, Any]:
 def finetune(
     plan: Plan, out: Path, console: Console, *, merged: bool = False, report_to: str | None = None
 ) -> None:
-    """Trains, measures and writes all of the output folder; goes on where it stopped.
+    """Trains, measures and writes the whole output folder; resumes where it stopped.
 
     Args:
         plan: what to do.
@@ -53,7 +53,7 @@ def finetune(
         report_to: ``trackio`` or ``tensorboard``.
 
     Raises:
-        UsageError: the machine will not do, or the folder belongs to another training; nothing
+        UsageError: the machine is unsuitable, or the folder belongs to another training; nothing
             was begun.
     """
     check_machine(plan.recipe)
@@ -131,7 +131,7 @@ def _begin(plan: Plan, out: Path, identity: dict[str, Any], report_to: str | Non
 
 
 def _launch(out: Path, recipe: Recipe, console: Console) -> None:
-    """Trains in this process, or in one a device under a launcher."""
+    """Trains in this process, or in one process per device under a launcher."""
     if recipe.gpus == 1 and recipe.deepspeed == "none":
         train(out, console)
         return
@@ -147,9 +147,9 @@ def _launch(out: Path, recipe: Recipe, console: Console) -> None:
 
 
 def launcher(recipe: Recipe) -> list[str]:
-    """The command that starts one training process a device, less the folder.
+    """The command that starts one training process per device, without the folder.
 
-    DeepSpeed's ``--bind_cores_to_rank`` would want numactl; it does without.
+    DeepSpeed's ``--bind_cores_to_rank`` would require numactl; it is not used.
     """
     head = [sys.executable, "-m"]
     module = ["--module", "magnet.training.train"]

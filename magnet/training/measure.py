@@ -1,4 +1,4 @@
-"""How likely the held-out replies are: negative log-likelihood a token, and perplexity."""
+"""How likely the held-out replies are: negative log-likelihood per token, and perplexity."""
 
 import math
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ class Likelihood:
     """Of replies under a model.
 
     Attributes:
-        nll: nats a reply token, end of turn included, over all tokens alike.
-        tokens: so many.
+        nll: nats per reply token, end of turn included, over all tokens alike.
+        tokens: their number.
         rows: replies.
     """
 
@@ -30,12 +30,12 @@ class Likelihood:
         return math.exp(self.nll)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in metrics.json."""
+        """As written in metrics.json."""
         return {"nll": self.nll, "perplexity": self.perplexity}
 
 
 def likelihood(model: Any, rows: Sequence[TokenRow]) -> Likelihood:
-    """The replies' likelihood; row by row, so that padding has no say in it."""
+    """The replies' likelihood; row by row, so that padding has no effect."""
     import torch
 
     model.eval()
@@ -54,7 +54,7 @@ def likelihood(model: Any, rows: Sequence[TokenRow]) -> Likelihood:
 def measure_all(
     base: str, adapter: Path, serve: str, rows: Sequence[TokenRow], merged: Path | None = None
 ) -> dict[str, Likelihood]:
-    """Likelihood under the base, the base with its adapter beside it, and the two merged.
+    """Likelihood under the base, the base with its adapter, and the two merged.
 
     Merging rounds: what an adapter changes by less than half a step of ``serve`` is gone. So all
     three are measured, with weights in the precision they are served in.
@@ -88,5 +88,5 @@ def measure_all(
 
 
 def arithmetic(serve: str) -> str:
-    """In which precisions ``measure_all`` measures, in words."""
+    """The precisions in which ``measure_all`` measures, in words."""
     return f"weights in {serve}, arithmetic in {serve if cuda() else 'float32'}"

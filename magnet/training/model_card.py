@@ -1,4 +1,4 @@
-"""The model card of an adapter, and the sentences on what could not be done for it."""
+"""The model card of an adapter, and sentences on what could not be done."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -27,12 +27,12 @@ _SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def seen_clients(plan: Plan) -> list[str]:
-    """The clients learned from, in the order of their sessions."""
+    """The clients it learned from, in the order of their sessions."""
     return list(dict.fromkeys(pair.seed.client_id for pair in plan.pairs.of("train")))
 
 
 def why_not_measured(plan: Plan) -> str:
-    """Why there is no likelihood where there is none."""
+    """Why the likelihood is missing, where it is."""
     return NONE_HELD_OUT if plan.clients == "all" else NO_VALIDATION
 
 
@@ -115,7 +115,7 @@ def _likelihood_text(plan: Plan, found: Mapping[str, Likelihood]) -> str:
 
 
 def _clients(plan: Plan) -> str:
-    """Whom the adapter has seen, and how the others were parted from them."""
+    """Whom the adapter has seen, and how the others were split from them."""
     seen = seen_clients(plan)
     if plan.clients == "all":
         which = (

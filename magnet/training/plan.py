@@ -1,4 +1,4 @@
-"""What a fine-tuning would do and take, before it does anything."""
+"""What a fine-tuning would do and cost, before it starts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Plan:
-    """A fine-tuning whose data is read and tokenised.
+    """A fine-tuning whose data has been read and tokenized.
 
     Attributes:
         run: the run directory.
@@ -79,7 +79,7 @@ class Plan:
 
     @property
     def splits(self) -> tuple[Split, ...]:
-        """The parts that clients were put in."""
+        """The splits that clients were put in."""
         return ("train",) if self.clients == "all" else SPLITS
 
     @property
@@ -98,7 +98,7 @@ class Plan:
 
     @property
     def tokens(self) -> int:
-        """Tokens that training goes through, about; padding too, where it counts."""
+        """Approximate number of training tokens; includes padding where it counts."""
         mean = self.train.tokens / max(len(self.train.rows), 1)
         row = self.recipe.tokens if self.recipe.padded else mean
         return round(row * self.steps * self.recipe.rows_a_step)
@@ -132,7 +132,7 @@ def make_plan(
         clients: whose sessions to learn from.
 
     Raises:
-        UsageError: no such run or sessions, no extra, or a base model that will not do.
+        UsageError: no such run or sessions, no extra, or an unusable base model.
     """
     check_extra()
     quiet()
@@ -161,7 +161,7 @@ def default_folder(run: Path, method: str, clients: Clients = "train") -> Path:
 
 
 def spread(rows: Sequence[TokenRow], count: int | None) -> list[TokenRow]:
-    """So many rows, evenly taken: of all sessions, early exchanges and late ones."""
+    """A given number of rows, evenly spaced: from all sessions, early exchanges and late ones."""
     if count is None or count >= len(rows):
         return list(rows)
     return [rows[i * len(rows) // count] for i in range(count)]
@@ -197,7 +197,7 @@ def size_of(base: str, recipe: Recipe) -> Size:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on one device, by what holds them, and in the host's memory."""
+    """Bytes on one device, by use, and in host memory."""
 
     base: float
     adapter: float
@@ -212,13 +212,13 @@ class Memory:
 
 
 def memory_of(size: Size, recipe: Recipe) -> Memory:
-    """An estimate, from the sizes of tensors; no measurement is behind it.
+    """An estimate from tensor sizes, not a measurement.
 
-    Weights: 4 bits and their constants (0.127 bits a weight with double quantization, else 0.5)
+    Weights: 4 bits and their constants (0.127 bits per weight with double quantization, else 0.5)
     in NF4, all else in the recipe's precision. Adapter and gradients in float32; two moments of
     Adam, sharded or in the host's memory where DeepSpeed puts them. Activations of rows of
     ``tokens`` tokens, the longest there can be and, with padding, the length of each: about 12
-    hidden and 6 inner widths a layer, of which checkpointing keeps one hidden width a layer and
+    hidden and 6 inner widths per layer, of which checkpointing keeps one hidden width per layer and
     one whole layer.
     """
     width = BYTES[recipe.precision]
@@ -243,9 +243,9 @@ def memory_of(size: Size, recipe: Recipe) -> Memory:
 
 
 def flops_a_token(size: Size, recipe: Recipe) -> float:
-    """Arithmetic a trained token takes: forward and backward through a frozen base.
+    """Arithmetic per trained token: forward and backward through a frozen base.
 
-    Two operations a weight forward, two for the gradient of the activations, two more where
+    Two operations per weight forward, two for the gradient of the activations, two more where
     checkpointing runs forward again; the frozen weights have no gradient. Attention's own
     products are left out.
     """

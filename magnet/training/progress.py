@@ -1,4 +1,4 @@
-"""What a person sees of a training, and the log of its loss."""
+"""What a person sees of training, and the log of its loss."""
 
 import time
 from pathlib import Path
@@ -17,10 +17,10 @@ _KEPT = {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "grad_no
 
 
 class Progress(TrainerCallback):
-    """Shows step, loss, tokens a second and time left: a bar on a terminal, else lines.
+    """Shows step, loss, tokens per second and time left: a bar on a terminal, else lines.
 
     Args:
-        log: one line a step: step, epoch, loss, learning_rate, grad_norm, tokens.
+        log: one line per step: step, epoch, loss, learning_rate, grad_norm, tokens.
         console: where to show it; None is silent.
         step: tokens of each step, where rows are padded to one length: TRL leaves padding out
             of its count.

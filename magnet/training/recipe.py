@@ -1,4 +1,4 @@
-"""Recipe: all that decides how an adapter is trained, from YAML and ``--set``."""
+"""Recipe: everything that decides how an adapter is trained, from YAML and ``--set``."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -38,7 +38,7 @@ class Recipe(BaseModel):
         schedule: of the learning rate after the warm-up.
         warmup: steps until the highest learning rate.
         epochs: passes over the rows.
-        steps: stop after so many, whatever ``epochs`` says.
+        steps: stop after this many, whatever ``epochs`` says.
         batch: rows at once on a device.
         accumulation: batches before a step.
         max_grad_norm: gradients are clipped to it.
@@ -49,9 +49,9 @@ class Recipe(BaseModel):
         deepspeed: ``zero2`` shards optimizer and gradients, ``zero2-offload`` keeps the
             optimizer in the host's memory.
         gpus: devices it is made for.
-        cpu: whether CPU processes will do in their place.
+        cpu: whether CPU processes may be used instead.
         save_every: steps between checkpoints; at every epoch's end for None.
-        validation: rows that NLL is measured on, evenly taken; all of them for None.
+        validation: rows that NLL is measured on, evenly spaced; all of them for None.
         seed: of adapter, order and dropout.
     """
 
@@ -100,7 +100,7 @@ class Recipe(BaseModel):
 
 
 def shipped() -> list[str]:
-    """Names of the recipes that ship."""
+    """Names of the included recipes."""
     folder = files("magnet.training") / "recipes"
     return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name[-5:] == ".yaml")
 
@@ -108,7 +108,7 @@ def shipped() -> list[str]:
 def load_recipe(
     source: str = "recommended", settings: Sequence[str] = (), over: Mapping[str, Any] | None = None
 ) -> Recipe:
-    """A recipe from a YAML file or one that ships, with ``key=value`` settings over it.
+    """A recipe from a YAML file, or an included one, with ``key=value`` settings over it.
 
     Args:
         source: name or path.
@@ -140,7 +140,7 @@ def load_recipe(
 
 
 def recipe_yaml(recipe: Recipe) -> str:
-    """The resolved recipe as YAML; it loads as it stands."""
+    """The resolved recipe as YAML, which can be loaded again."""
     return str(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
 
 

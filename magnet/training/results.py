@@ -1,4 +1,4 @@
-"""The output folder: figures, plot, model card, provenance."""
+"""The output folder: metrics, plot, model card, provenance."""
 
 import platform
 from collections.abc import Mapping

@@ -84,7 +84,7 @@ def _time(plan: Plan, out: Path) -> str:
 
 
 def print_tuned(folder: Path, console: Console) -> None:
-    """Prints what came out of a finished fine-tuning."""
+    """Prints the results of a finished fine-tuning."""
     from magnet.training.results import METRICS
 
     metrics = orjson.loads((folder / METRICS).read_bytes())

@@ -1,6 +1,6 @@
-"""Pairs as rows of tokens, the prompt as a server tokenises it at inference.
+"""Pairs as rows of tokens, the prompt as a server tokenizes it at inference.
 
-There is one function for it, and the trainer gets its rows ready made: a trainer that renders
+There is one function for it, and the trainer gets finished rows: a trainer that renders
 the chat by itself may add a default system message, and one that truncates cuts the reply.
 """
 
@@ -39,7 +39,7 @@ class TokenRow:
         return len(self.ids) - self.start
 
     def labels(self, loss: str) -> list[int]:
-        """What each position is to predict: the ids; the prompt's are -100 for ``reply``.
+        """What each position should predict: the ids; the prompt's are -100 for ``reply``.
 
         Padding is the trainer's to add; see ``magnet.training.padding``.
         """
@@ -76,7 +76,7 @@ class Renderer:
             server applies on the chat wire.
 
     Raises:
-        UsageError: the model has no such template, or one that will not do.
+        UsageError: the model has no such template, or an unusable one.
     """
 
     def __init__(self, tokenizer: Any, template: str | None) -> None:

@@ -1,7 +1,7 @@
-"""Training proper: TRL's SFTTrainer on rows that are ready made.
+"""Training itself: TRL's SFTTrainer on finished rows.
 
 ``python -m magnet.training.train FOLDER`` is one process of several under a launcher; on one
-device ``magnet finetune`` calls ``train`` itself. Either way all it needs stands in the folder:
+device ``magnet finetune`` calls ``train`` itself. Either way, everything it needs is in the folder:
 recipe.yaml, job.json, rows/.
 """
 
@@ -91,7 +91,7 @@ def make_trainer(folder: Path, progress: Any = None) -> Any:
 def train(folder: Path, console: Console | None = None) -> dict[str, Any]:
     """Trains the folder's adapter, from its last checkpoint where it has one.
 
-    A resumed run equals an undisturbed one: adapter, optimizer, schedule, and the state of all
+    A resumed run equals an uninterrupted one: adapter, optimizer, schedule, and the state of all
     random numbers come back; the adapter is kept in float32 for it, see ``_float32``.
 
     Returns:
