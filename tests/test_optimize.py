@@ -268,14 +268,14 @@ def test_a_server_that_goes_away_ends_the_search_and_loses_nothing(
     ("args", "more", "says"),
     [
         (["--optimizer", "gradient"], {}, "optimize.optimizer"),
-        (["--agent", "client"], {}, "no agent that can be optimized"),
+        (["--agent", "client"], {}, "not an agent that can be optimized"),
         (["--agent", "judge"], {}, "--ratings"),
         (["--horizon", "0"], {}, "optimize.horizon"),
         (["--budget-calls", "10"], {}, "leaves nothing to search with"),
         ([], {"metric_calls": 3}, "scoring the start takes"),
         ([], {"options": {"speed": 3}}, "has no option 'speed'"),
         ([], {"colour": 3}, "unknown key 'optimize.colour'"),
-        ([], {"split": [1, 1, 40]}, "part is empty"),
+        ([], {"split": [1, 1, 40]}, "split is empty"),
         (["--run", "nowhere"], {}, "cannot read nowhere"),
     ],
 )
