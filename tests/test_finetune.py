@@ -138,7 +138,7 @@ def test_a_split_plays_its_clients_and_sessions_counts_within_it():
     parts = split_by_client(file.seeds)
     assert list(file.take(None, "test")) == parts[2]
     assert list(file.take(3, "train")) == parts[0][:3]
-    with pytest.raises(UsageError, match=r"sessions is 99, but ours holds \d+ seeds in its test"):
+    with pytest.raises(UsageError, match=r"sessions is 99, but ours has \d+ seeds in its test"):
         file.take(99, "test")
     few = replace(file, seeds=file.seeds[:3])  # one client, in the training part
     with pytest.raises(UsageError, match="ours has no seeds in its test split"):
@@ -259,7 +259,7 @@ def test_an_adapter_of_all_clients_has_nobody_left_to_evaluate_it_with(played, t
     card = " ".join(model_card(plan, tmp_path, {"steps": 1}, {}, False).split())
     assert "| train | 4 | 12 | 24 |" in card
     assert "| test |" not in card
-    assert "learned from all 4 clients that have finished sessions. None was held out" in card
+    assert "learned from all 4 clients with finished sessions. None was held out" in card
     assert all(pair.seed.client_id in card for pair in plan.pairs.pairs)
     assert "Likelihood is not measured: the adapter learns from all clients" in card
     assert "There is no evaluate.toml: no client of the run is unseen" in card

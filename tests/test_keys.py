@@ -69,7 +69,7 @@ def test_an_unset_variable_is_named(
 @pytest.mark.usefixtures("_key")
 def test_a_refused_key_is_told_without_the_key(serve: Serve) -> None:
     server = serve(key="another")  # the server's message repeats the key it was sent
-    with pytest.raises(UsageError, match=r"refuses the key(.|\n)*key_env") as caught:
+    with pytest.raises(UsageError, match=r"rejects the key(.|\n)*key_env") as caught:
         resolve(LMSpec(url=server.url, key_env="TEST_KEY"))
     assert KEY not in everything(caught.value)
     assert "api_key" not in str(caught.value)  # DSPy's own advice, which leads astray here

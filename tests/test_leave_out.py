@@ -213,7 +213,10 @@ def test_the_identity_of_other_studies_is_as_before() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"leave_out": ["normalising"]}, "no specialist 'normalising'; did you mean 'normalizing'"),
+        (
+            {"leave_out": ["normalising"]},
+            "unknown specialist 'normalising'; did you mean 'normalizing'",
+        ),
         ({"leave_out": list(SPECIALISTS)}, "all five specialists are left out"),
         (
             {"leave_out": ["normalizing"], "methods": ["cactus", "psych8k"]},

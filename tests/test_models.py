@@ -123,7 +123,7 @@ def test_a_run_does_not_go_on_with_another_model(serve: Serve, out: Path) -> Non
     assert reproduce(first, out, sessions=1, exchanges=1).returncode == 0
     done = reproduce(serve(models=("two",)), out, sessions=1, exchanges=1)
     assert done.returncode == 2
-    assert "was played by one" in done.stderr
+    assert "was played with one" in done.stderr
 
 
 def test_a_query_stays_behind_the_path() -> None:

@@ -284,7 +284,7 @@ def test_a_server_that_goes_away_ends_the_search_and_loses_nothing(
     ("args", "more", "says"),
     [
         (["--optimizer", "gradient"], {}, "optimize.optimizer"),
-        (["--agent", "client"], {}, "no agent that can be optimized"),
+        (["--agent", "client"], {}, "not an agent that can be optimized"),
         (["--agent", "judge"], {}, "--ratings"),
         (["--horizon", "0"], {}, "optimize.horizon"),
         (["--budget-calls", "10"], {}, "leaves nothing to search with"),

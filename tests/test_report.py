@@ -100,7 +100,7 @@ def test_the_page_holds_tables_plots_and_every_session(page, run):
     assert "Table 3. Methods: CTRS, PANAS, WAI" in parsed.text
     assert "Table 9. Methods: CTRS, PANAS, WAI, mean and SD" in parsed.text
     assert "Table 2. Diversity" in parsed.text
-    assert "never clinical use" in parsed.text
+    assert "never for clinical use" in parsed.text
     assert "Demonstration only" not in parsed.text
     assert sum(tag == "svg" for tag, _ in parsed.tags) >= 10
     saved = orjson.loads((run / "sessions" / "session_0001.json").read_bytes())
