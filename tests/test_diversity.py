@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from eval.compression import compression_ratio
 from eval.dialogues import Dialogue, load_dialogues
 from eval.diversity import Distinct, ead, plain_text
-from eval.diversity_report import PARTS, diversity
+from eval.diversity_report import SPEAKERS, diversity
 from eval.mattr import mattr
 from eval.ngrams import ngrams
 from eval.repetition import self_repetition, unique_by_session
@@ -288,8 +288,8 @@ def test_what_repeats_compresses_better():
 def test_roles_are_measured_apart():
     found = diversity([dialogue("m", 1, "a b", "c c", "a b")], Words())
     assert found["method"] == "m"
-    assert [found[part]["tokens"] for part in PARTS] == [6, 4, 2]
-    assert [found[part]["types"] for part in PARTS] == [3, 2, 1]
+    assert [found[speaker]["tokens"] for speaker in SPEAKERS] == [6, 4, 2]
+    assert [found[speaker]["types"] for speaker in SPEAKERS] == [3, 2, 1]
     assert found["client"]["distinct_2"] == 1
 
 
@@ -311,15 +311,15 @@ def test_methods_are_compared_at_the_same_number_of_sessions():
     equal = found["equal_sessions"]
     assert (equal["sessions"], equal["repeats"]) == (3, 15)
     assert [block["sessions"] for block in found["methods"].values()] == [3, 12]
-    for part in PARTS:
-        few, many = (equal["methods"][method][part] for method in ("few", "many"))
+    for speaker in SPEAKERS:
+        few, many = (equal["methods"][method][speaker] for method in ("few", "many"))
         for name, spread in few.items():
             assert spread["mean"] == spread["low"] == spread["high"]
-            assert spread["mean"] == found["methods"]["few"][part][name]
+            assert spread["mean"] == found["methods"]["few"][speaker][name]
         for name, spread in many.items():  # the mean of equal values is not always that value
             assert spread["low"] - 1e-9 <= spread["mean"] <= spread["high"] + 1e-9, name
         # A pool four times the size repeats more of its words.
-        assert many["distinct_1"]["low"] > found["methods"]["many"][part]["distinct_1"]
+        assert many["distinct_1"]["low"] > found["methods"]["many"][speaker]["distinct_1"]
     assert diversity(dialogues, Words(), more=True, repeats=15) == found
 
 

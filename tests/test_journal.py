@@ -18,7 +18,7 @@ async def test_a_journal_gives_back_what_was_played(
     assert session.to_json() == played[1].to_json()
 
 
-@pytest.mark.parametrize("turns", [1, 3])
+@pytest.mark.parametrize("exchanges", [1, 3])
 async def test_a_last_line_torn_at_any_byte_is_dropped_and_said(
     played: tuple[Path, Session], exchanges: int
 ) -> None:
