@@ -22,11 +22,10 @@ sys.path.insert(0, str(HERE))
 import orjson  # noqa: E402
 
 from benchmarks.generation import many_seeds  # noqa: E402
-from eval.reliability import SCALES  # noqa: E402
 from eval.report.page import PAGE, write_report  # noqa: E402
 from magnet.core.seeds import load_seeds  # noqa: E402
 from magnet.core.session import AgentCall, Exchange, Session  # noqa: E402
-from signatures import SPECIALISTS, CBTPlan, CBTTechnique, Technique  # noqa: E402
+from signatures import RECORDS, SPECIALISTS, CBTPlan, CBTTechnique, Technique  # noqa: E402
 from tests import fake_run  # noqa: E402
 from tests.browser import CHROMIUM, FLAGS, dom  # noqa: E402
 
@@ -60,7 +59,7 @@ def played(number: int, method: str, seed, draw: random.Random, known: list[str]
 def make_run(folder: Path, seeds: int) -> Path:
     draw, run = random.Random(0), folder / "run"
     (run / "sessions").mkdir(parents=True)
-    text = (HERE / "magnet" / "data" / "seeds.json").read_text(encoding="utf-8")
+    text = (HERE / "magnet" / "core" / "seeds.json").read_text(encoding="utf-8")
     known = sorted(set(re.findall(r"[a-z]{2,}", text)))  # a vocabulary, so that it packs like text
     file = load_seeds(many_seeds(folder, seeds))
     scores = {}
@@ -71,8 +70,8 @@ def make_run(folder: Path, seeds: int) -> Path:
             session = played(number, method, seed, draw, known)
             path = run / "sessions" / f"{session.id}.json"
             path.write_bytes(orjson.dumps(session.to_json()))
-            for scale in SCALES.values():
-                for score in fake_run.made_up(session, "gpt-4o-mini", scale):
+            for question in RECORDS.values():
+                for score in fake_run.made_up(session, "gpt-4o-mini", question):
                     scores[score.dialogue, score.scale, score.item] = score
     fake_run.write(run, list(scores.values()))
     study = {"name": "bench", "methods": METHODS, "sessions": seeds}

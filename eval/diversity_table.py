@@ -8,7 +8,7 @@ import orjson
 from rich.console import Console
 
 from eval.diversity_report import SPEAKERS
-from magnet.console.tables import print_table
+from magnet.console.tables import print_line, print_table
 
 
 def _cell(value: Any) -> str:
@@ -43,21 +43,20 @@ def print_diversity(result: Mapping[str, Any], as_json: bool) -> None:
     _print_methods(console, {f"{m}, {counts[m]} sessions": block for m, block in blocks.items()})
     if len(set(counts.values())) > 1:
         equal = result["equal_sessions"]
-        console.print(
+        print_line(
+            console,
             f"\nAt {equal['sessions']} sessions each, drawn {equal['repeats']} times: "
             "mean, 2.5th and 97.5th percentile",
-            highlight=False,
         )
         _print_methods(console, equal["methods"])
-    console.print(
+    print_line(
+        console,
         f"\nTokenizer {result['tokenizer']}, V = {result['vocabulary']:,}; "
         f"profile {result['profile']}",
-        highlight=False,
     )
     if result["tokenizer"] == "words":
-        console.print(
+        print_line(
+            console,
             "V is the number of distinct words of this source. The paper's tokenizer is llama3:\n"
             "pip install 'magnet-sessions[eval]'",
-            highlight=False,
-            markup=False,
         )

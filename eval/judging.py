@@ -1,42 +1,41 @@
 """Judging: every question once, scores on disk as they come, nothing asked twice."""
 
 import hashlib
-import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
-
-import orjson
+from typing import Any
 
 from eval.dialogues import Dialogue
 from eval.scores import FILE, Score, load_scores
+from magnet.core.files import Appender
 from magnet.core.rng import Draw
 from magnet.lm import LMSpec
 from magnet.lm.loop import on_disk
-from programs import SCALES, AgentError, Judge
-from signatures import FEELINGS
+from programs import AgentError, Judge
+from signatures import RECORDS, SCALES, Question
 from signatures.judging import partial_feelings
 
 
 @dataclass(frozen=True)
-class Question:
-    """One thing to ask one judge.
+class Asking:
+    """One question to one judge about one dialogue.
 
     Attributes:
         judge: its name.
         judge_id: see Score.
-        agent: an agent of SCALES.
-        dialogue: what is judged; for PANAS before, any dialogue of the client.
+        question: what is asked.
+        dialogue: what is judged; for a form before the session, any dialogue of the client.
         repeat: which asking, from 0.
         key: see Score.
     """
 
     judge: str
     judge_id: str
-    agent: str
+    question: Question
     dialogue: Dialogue
     repeat: int
     key: str
@@ -44,7 +43,12 @@ class Question:
     @property
     def before(self) -> bool:
         """Whether it is about the client's form alone."""
-        return self.agent == "panas-before"
+        return self.question.when == "before"
+
+
+def _size(record: str) -> int:
+    """How many scores one answer to a question of this record has."""
+    return len(RECORDS[record].items) if record in RECORDS else 1
 
 
 class ScoreBook:
@@ -56,30 +60,20 @@ class ScoreBook:
 
     def __init__(self, run: Path) -> None:
         self.path = run / FILE
-        counts: dict[str, int] = {}
-        for score in load_scores(run):
-            counts[score.key] = counts.get(score.key, 0) + 1
-        self.known = {key for key, n in counts.items() if n in (1, len(FEELINGS))}
-        self._file: IO[bytes] | None = None
+        counts = Counter((score.key, score.scale) for score in load_scores(run))
+        self.known = {key for (key, record), n in counts.items() if n == _size(record)}
+        self._file = Appender(self.path)
         self._lock = Lock()
 
     def add(self, scores: Sequence[Score]) -> None:
         """Appends the scores of one question; threads may do so at once."""
-        lines = b"".join(orjson.dumps(asdict(score)) + b"\n" for score in scores)
         with self._lock:
-            if self._file is None:
-                if self.path.is_file():  # a torn last line, of a kill, goes
-                    raw = self.path.read_bytes()
-                    os.truncate(self.path, raw.rfind(b"\n") + 1)
-                self._file = self.path.open("ab")
-            self._file.write(lines)
-            self._file.flush()
+            self._file.add(*map(asdict, scores))
             self.known |= {score.key for score in scores}
 
     def close(self) -> None:
         """Closes the file."""
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
 
 @dataclass(frozen=True)
@@ -143,7 +137,7 @@ class Judging:
     Args:
         book: where scores go.
         panel: the judges.
-        scales: of SCALES.
+        scales: by name.
         repeats: how often each question is asked; PANAS once.
         random_seed: of the run; None leaves sampling to the servers.
         done: told of each answered question: its scores, and retries by reason.
@@ -163,30 +157,29 @@ class Judging:
         self.random_seed, self.done = random_seed, done
         self.asked = set(book.known)
 
-    def questions(self, dialogue: Dialogue) -> Iterator[list[Question]]:
+    def askings(self, dialogue: Dialogue) -> Iterator[list[Asking]]:
         """What is still to be asked about a dialogue, a list a judge."""
         for panelist in self.panel:
             todo = []
-            for scale in self.scales:
-                for agent in SCALES[scale]:
-                    if scale == "panas" and not dialogue.intake_form:
-                        continue
-                    for repeat in range(1 if scale == "panas" else self.repeats):
-                        question = self._question(panelist, agent, dialogue, repeat)
-                        if question.key not in self.asked:
-                            self.asked.add(question.key)
-                            todo.append(question)
+            for question in (q for name in self.scales for q in SCALES[name].questions):
+                if question.scale.form and not dialogue.intake_form:
+                    continue
+                for repeat in range(1 if question.scale.form else self.repeats):
+                    asking = self._asking(panelist, question, dialogue, repeat)
+                    if asking.key not in self.asked:
+                        self.asked.add(asking.key)
+                        todo.append(asking)
             if todo:
                 yield todo
 
-    def _question(
-        self, panelist: Panelist, agent: str, dialogue: Dialogue, repeat: int
-    ) -> Question:
+    def _asking(
+        self, panelist: Panelist, question: Question, dialogue: Dialogue, repeat: int
+    ) -> Asking:
         content = f"{dialogue.id}\x1f{dialogue.content_hash}"
-        if agent == "panas-before":  # the form alone: once a client
+        if question.when == "before":  # the form alone: once a client
             content = hashlib.sha256((dialogue.intake_form or "").encode()).hexdigest()
-        key = panelist.key(agent, content, repeat, self.random_seed)
-        return Question(panelist.name, panelist.id, agent, dialogue, repeat, key)
+        key = panelist.key(question.agent, content, repeat, self.random_seed)
+        return Asking(panelist.name, panelist.id, question, dialogue, repeat, key)
 
     async def judge(self, dialogue: Dialogue) -> None:
         """Asks all judges all questions about a dialogue that are not answered yet.
@@ -195,29 +188,29 @@ class Judging:
             AgentError: a question was not answered; what was answered is kept.
         """
         programs = {panelist.name: panelist.program for panelist in self.panel}
-        for todo in list(self.questions(dialogue)):
-            for question in todo:
-                await self._ask(programs[question.judge], question)
+        for todo in list(self.askings(dialogue)):
+            for asking in todo:
+                await self._ask(programs[asking.judge], asking)
 
-    async def _ask(self, program: Judge, question: Question) -> None:
+    async def _ask(self, program: Judge, asking: Asking) -> None:
         draw = None
         if self.random_seed is not None:
-            draw = Draw((self.random_seed, question.key))
+            draw = Draw((self.random_seed, asking.key))
         retries: Mapping[str, int]
         try:
             answer = await program.acall(
-                question=question.agent,
-                conversation=question.dialogue.text,
-                intake_form=question.dialogue.intake_form,
+                question=asking.question.agent,
+                conversation=asking.dialogue.text,
+                intake_form=asking.dialogue.intake_form,
                 draw=draw,
             )
-            scores = list(_scores(question, answer.toDict(), None))
+            scores = list(_scores(asking, answer.toDict(), None))
             retries = answer.call.retries
         except AgentError as error:
             if error.code != "malformed":
-                self.asked.discard(question.key)
+                self.asked.discard(asking.key)
                 raise
-            scores = list(_scores(question, {}, error.raw or ""))
+            scores = list(_scores(asking, {}, error.raw or ""))
             retries = error.retries
         await on_disk(self.book.add, scores)
         self.done(scores, retries)
@@ -227,31 +220,33 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, float) else None
 
 
-def _scores(question: Question, answer: Mapping[str, object], raw: str | None) -> Iterable[Score]:
+def _scores(asking: Asking, answer: Mapping[str, object], raw: str | None) -> Iterable[Score]:
     """The records of an answer; of an unreadable one what can be read, the rest missing."""
-    d, agent = question.dialogue, question.agent
-    scale, _, item = agent.partition("-")
-    values: dict[str, object] = {item: answer.get("score")}
-    if scale == "panas":
-        scale = agent.replace("-", "_")
-        given = answer.get("feelings") or (partial_feelings(raw) if raw else {})
-        assert isinstance(given, dict)
-        values = {feeling: given.get(feeling) for feeling in FEELINGS}
+    d, question = asking.dialogue, asking.question
+    scale = question.scale
+    given = {question.item: answer.get("score")}
+    if scale.form:
+        read = answer.get("feelings") or partial_feelings(
+            raw or "", scale.items, scale.low, scale.high
+        )
+        assert isinstance(read, dict)
+        given = read
+    values: dict[str, object] = {item: given.get(item) for item in question.items}
     for name, value in values.items():
         yield Score(
-            dialogue=d.client_id if question.before else d.id,
-            method="" if question.before else d.method,
-            seed_id=d.client_id if question.before else d.seed_id,
+            dialogue=d.client_id if asking.before else d.id,
+            method="" if asking.before else d.method,
+            seed_id=d.client_id if asking.before else d.seed_id,
             client_id=d.client_id,
-            attitude="" if question.before else d.attitude,
-            judge=question.judge,
-            judge_id=question.judge_id,
-            scale=scale,
+            attitude="" if asking.before else d.attitude,
+            judge=asking.judge,
+            judge_id=asking.judge_id,
+            scale=question.record,
             item=name,
-            repeat=question.repeat,
+            repeat=asking.repeat,
             value=float(value) if isinstance(value, int) else None,
             expected=_number(answer.get("expected")),
             reason=str(answer.get("reason") or ""),
             raw=raw if value is None else None,
-            key=question.key,
+            key=asking.key,
         )

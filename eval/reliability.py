@@ -7,13 +7,9 @@ from statistics import fmean, variance
 import krippendorff
 import numpy as np
 
-from eval.ctrs import CTRS
-from eval.panas import AFTER, BEFORE
 from eval.scores import Score
 from eval.statistics import finite
-from eval.wai import WAI
-
-SCALES = {scale.name: scale for scale in (CTRS, WAI, BEFORE, AFTER)}
+from signatures import RECORDS
 
 
 @dataclass(frozen=True)
@@ -56,8 +52,8 @@ class Agreement:
 
 
 def _valid(score: Score) -> float | None:
-    scale = SCALES.get(score.scale)
-    if scale is None or scale.scored(score.item, score.value) is None:
+    question = RECORDS.get(score.scale)
+    if question is None or question.scale.scored(score.item, score.value) is None:
         return None
     return score.value
 

@@ -1,10 +1,11 @@
-"""A rating scale: items, range, subscales, and how items become the values of a session."""
+"""From scores to the values of a session: items, subscales, and shifts of forms."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from statistics import fmean
 
 from eval.scores import Score
+from signatures import Question, Scale
 
 
 @dataclass(frozen=True)
@@ -27,66 +28,78 @@ class Value:
     value: float | None
 
 
-@dataclass(frozen=True)
-class Scale:
-    """A scale of items that share one range.
+def values_of(scale: Scale, scores: Iterable[Score]) -> list[Value]:
+    """Each session's values: subscales and items; of a form the shifts of its subscales."""
+    scores = list(scores)
+    if scale.form:
+        return shift_values(scale, scores)
+    items = item_values(scale.questions[0], scores)
+    return [*subscale_values(scale, items), *items]
 
-    Attributes:
-        name: as scores name it.
-        items: in the scale's order.
-        low: the least an item can get.
-        high: the most.
-        subscales: the items of each.
-        reversed: items where less is better; they count as ``low + high - x``.
+
+def item_values(question: Question, scores: Iterable[Score]) -> list[Value]:
+    """Each session's items: the mean over those repeats that have a value.
+
+    A session that was asked any item gets a value, or None, for each of them.
+
+    Args:
+        question: one of the scale's; scores recorded under its name are taken.
+        scores: of any scale.
     """
+    heads: dict[tuple[str, str], Score] = {}
+    given: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for score in scores:
+        if score.scale != question.record:
+            continue
+        key = (score.dialogue, score.judge)
+        heads.setdefault(key, score)
+        items = given.setdefault(key, {})
+        if (value := question.scale.scored(score.item, score.value)) is not None:
+            items.setdefault(score.item, []).append(value)
+    return [
+        value_of(head, question.record, item, mean_of(given[key].get(item, [])))
+        for key, head in heads.items()
+        for item in question.scale.items
+    ]
 
-    name: str
-    items: tuple[str, ...]
-    low: int
-    high: int
-    subscales: Mapping[str, tuple[str, ...]]
-    reversed: frozenset[str] = field(default_factory=frozenset)
 
-    def scored(self, item: str, value: float | None) -> float | None:
-        """An item's value in the direction of the scale; None for none or one out of range."""
-        if value is None or not self.low <= value <= self.high:
-            return None
-        return self.low + self.high - value if item in self.reversed else value
+def subscale_values(scale: Scale, items: Iterable[Value]) -> list[Value]:
+    """Each session's subscales: means over items; missing where any item is missing."""
+    heads: dict[tuple[str, str], Value] = {}
+    known: dict[tuple[str, str], dict[str, float | None]] = {}
+    for one in items:
+        key = (one.dialogue, one.judge)
+        heads.setdefault(key, one)
+        known.setdefault(key, {})[one.measure] = one.value
+    return [
+        value_of(head, scale.name, subscale, whole_mean(known[key][i] for i in members))
+        for key, head in heads.items()
+        for subscale, members in scale.subscales.items()
+    ]
 
-    def item_values(self, scores: Iterable[Score]) -> list[Value]:
-        """Each session's items: the mean over those repeats that have a value.
 
-        A session that was asked any item gets a record for each of them.
-        """
-        heads: dict[tuple[str, str], Score] = {}
-        given: dict[tuple[str, str], dict[str, list[float]]] = {}
-        for score in scores:
-            if score.scale != self.name:
-                continue
-            key = (score.dialogue, score.judge)
-            heads.setdefault(key, score)
-            items = given.setdefault(key, {})
-            if (value := self.scored(score.item, score.value)) is not None:
-                items.setdefault(score.item, []).append(value)
-        return [
-            value_of(head, self.name, item, mean_of(given[key].get(item, [])))
-            for key, head in heads.items()
-            for item in self.items
-        ]
+def shift_values(scale: Scale, scores: Iterable[Score]) -> list[Value]:
+    """Each session's shift on a form's subscales: after the session minus before it.
 
-    def subscale_values(self, scores: Iterable[Score]) -> list[Value]:
-        """Each session's subscales: means over items; missing where any item is missing."""
-        heads: dict[tuple[str, str], Value] = {}
-        items: dict[tuple[str, str], dict[str, float | None]] = {}
-        for one in self.item_values(scores):
-            key = (one.dialogue, one.judge)
-            heads.setdefault(key, one)
-            items.setdefault(key, {})[one.measure] = one.value
-        return [
-            value_of(head, self.name, subscale, whole_mean(items[key][i] for i in members))
-            for key, head in heads.items()
-            for subscale, members in self.subscales.items()
-        ]
+    An item's shift needs both its ratings; a subscale's needs those of all its items.
+    """
+    scores = list(scores)
+    asked = {question.when: question for question in scale.questions}
+    before = {
+        (one.client_id, one.judge, one.measure): one.value
+        for one in item_values(asked["before"], scores)
+    }
+    return subscale_values(scale, _changes(item_values(asked["after"], scores), before))
+
+
+def _changes(
+    after: Iterable[Value], before: dict[tuple[str, str, str], float | None]
+) -> Iterator[Value]:
+    for one in after:
+        first = before.get((one.client_id, one.judge, one.measure))
+        known = one.value is not None and first is not None
+        change = one.value - first if known else None  # type: ignore[operator]
+        yield value_of(one, one.scale, one.measure, change)
 
 
 def value_of(head: Score | Value, scale: str, measure: str, value: float | None) -> Value:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-
-import orjson
+from typing import Any
 
 from magnet.core.errors import UsageError
+from magnet.core.files import read_lines
 
 #: The file of a run directory that judges append to: one JSON object a line, keys as in Score.
 FILE = "scores.jsonl"
@@ -64,21 +64,19 @@ def load_scores(run: Path) -> list[Score]:
     Raises:
         UsageError: a line before the last is damaged.
     """
-    path = run / FILE
-    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     scores: dict[tuple[str, str, str, str, str, int], Score] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            record = orjson.loads(line)
-            score = Score(**{k: v for k, v in record.items() if k in _FIELDS})
-        except (ValueError, TypeError, AttributeError) as error:
-            if number == len(lines) and not line.endswith(b"\n"):
-                break
-            raise UsageError(
-                f"{path}, line {number}: not a score: {error}",
-                "Delete the line to have the item judged again.",
-            ) from None
+    for score in read_lines(run / FILE, _score, _damaged):
         judge = (score.judge, score.judge_id)
         key = (score.dialogue, *judge, score.scale, score.item, score.repeat)
         scores[key] = score
     return list(scores.values())
+
+
+def _score(record: dict[str, Any]) -> Score:
+    return Score(**{k: v for k, v in record.items() if k in _FIELDS})
+
+
+def _damaged(place: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"{place}: not a score: {error}", "Delete the line to have the item judged again."
+    )

@@ -6,13 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 from rich.console import Console
 
 from magnet.console.progress import money_text
 from magnet.console.tables import print_table
+from magnet.core.files import read_lines
 from magnet.core.journal import method_names, read_provenance, read_sessions, unfinished
+
+#: The row of sessions under way whose journals do not say their method: earlier versions' do not.
+UNKNOWN = "unknown method"
 
 
 @dataclass
@@ -41,16 +46,13 @@ class MethodRow:
     seconds: float | None = 0.0
 
 
+def _timing(record: dict[str, Any]) -> tuple[tuple[str, int], float]:
+    return (record["session"], record["turn"]), record["seconds"]
+
+
 def _seconds(run: Path) -> dict[str, float]:
     """Seconds by session; an exchange that was played again counts with its last time."""
-    exchanges: dict[tuple[str, int], float] = {}
-    path = run / "timings.jsonl"
-    for line in path.read_bytes().splitlines() if path.is_file() else []:
-        try:
-            record = orjson.loads(line)
-        except ValueError:  # torn by a kill
-            continue
-        exchanges[record["session"], record["turn"]] = record["seconds"]
+    exchanges = dict(read_lines(run / "timings.jsonl", _timing, None))
     sums: dict[str, float] = {}
     for (session, _), seconds in exchanges.items():
         sums[session] = sums.get(session, 0.0) + seconds
@@ -58,7 +60,7 @@ def _seconds(run: Path) -> dict[str, float]:
 
 
 def compare(run: Path) -> list[MethodRow]:
-    """A row a method, in the study's order.
+    """A row a method, in the study's order; last, where there are some, those of unknown method.
 
     Raises:
         UsageError: this is no run directory.
@@ -82,17 +84,18 @@ def compare(run: Path) -> list[MethodRow]:
                 row.tokens = row.tokens + spent if known else None
         for currency, amount in (session.cost or {}).items():
             row.money[currency] = row.money.get(currency, 0.0) + amount
-    for session_id, reason in unfinished(run):
-        method = methods[(int(session_id.removeprefix("session_")) - 1) % len(methods)]
-        why = rows[method].unfinished
-        why[reason] = why.get(reason, 0) + 1
+    for one in unfinished(run):
+        method = one.method or UNKNOWN
+        why = rows.setdefault(method, MethodRow(method)).unfinished
+        why[one.reason] = why.get(one.reason, 0) + 1
         seen[method] += 1
     if "adopted" in whole:  # nothing else was planned, and nobody counted what it took
         return [replace(row, calls=None, tokens=None, seconds=None) for row in rows.values()]
     planned = whole["study"].get("sessions") or whole["seeds"]["entries"]
-    for method, row in rows.items():
+    rest = f"not begun, or of {UNKNOWN}" if seen[UNKNOWN] else "not begun"
+    for method in methods:
         if planned > seen[method]:
-            row.unfinished["not begun"] = planned - seen[method]
+            rows[method].unfinished[rest] = planned - seen[method]
     return list(rows.values())
 
 

@@ -6,6 +6,7 @@ where it stopped.
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from magnet.console.progress import money_text
 from magnet.console.run import FINISHED, INTERRUPTED, LEFT, run_module
-from magnet.console.tables import print_table
+from magnet.console.tables import print_line, print_table
 from magnet.lm import Meter
 from magnet.stages.generate import Outcome
 from magnet.stages.run import run
@@ -28,10 +29,7 @@ def print_outcome(
     outcome: Outcome, meter: Meter, out: Path, console: Console, page: Path | None
 ) -> None:
     """Prints what came out, what it took, and how to read it."""
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
+    say = partial(print_line, console)
     total = meter.total()
     if outcome.exchanges:
         say("Usage, over all invocations:")
@@ -72,7 +70,7 @@ def _finetune(prepared: Prepared, outcome: Outcome, folder: Path, console: Conso
     from magnet.stages.finetune import finetune_stage
 
     if outcome.left:
-        console.print("Fine-tuning waits until all sessions are finished.", highlight=False)
+        print_line(console, "Fine-tuning waits until all sessions are finished.")
         return
     finetune_stage(prepared.study, folder, console)
 
@@ -144,9 +142,9 @@ def reproduce(
     try:
         outcome, meter = run(prepared, folder, console)
     except KeyboardInterrupt:
-        console.print(
+        print_line(
+            console,
             f"\nInterrupted. Finished exchanges are in {folder}; the same command goes on.",
-            highlight=False,
         )
         raise typer.Exit(INTERRUPTED) from None
     if "finetune" in prepared.study.stages:

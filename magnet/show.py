@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
+from magnet.console.tables import print_line
 from magnet.core.errors import UsageError
 from magnet.core.journal import read_session, read_sessions, unfinished
 from magnet.core.session import Exchange, Session
@@ -101,5 +102,5 @@ def show_run(run: Path, console: Console) -> None:
             (first if len(first) <= BRIEF else first[:BRIEF] + "...", "dim"),
         )
         console.print(text, highlight=False, soft_wrap=True)
-    for session_id, reason in unfinished(run):
-        console.print(f"{session_id}  unfinished: {reason}", highlight=False)
+    for one in unfinished(run):
+        print_line(console, f"{one.id}  unfinished: {one.reason}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from magnet.console.tables import print_table
+from magnet.console.tables import print_line, print_table
 from magnet.core.journal import read_sessions
 from magnet.core.seeds import GenerationSeed, Split, load_seeds
 from magnet.study.spec import Study
@@ -50,7 +50,7 @@ def print_search(study: Study, run: Path | None, ratings: Path | None, console: 
     calls = {"judge": 1} if ratings else calls_of(spec.agent, spec.horizon, study.judge_repeats)
     sizes = {split: len(group) for split, group in splits(items, spec, study.seed).items()}
     for text in (*_told(study, sizes, calls), ""):
-        console.print(text, highlight=False, soft_wrap=True)
+        print_line(console, text)
     print_table(console, ["split", "examples", "calls"], _rows(study, sizes, sum(calls.values())))
 
 

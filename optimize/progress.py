@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from magnet.console.progress import LIVE_EVERY, PLAIN_EVERY, money_text
+from magnet.console.tables import print_line
 from magnet.lm import Meter
 from optimize.scoreboard import Candidate
 
@@ -40,7 +41,7 @@ class Watch:
 
     def say(self, text: str) -> None:
         """Prints a line that stays."""
-        self.console.print(escape(text), highlight=False, soft_wrap=True)
+        print_line(self.console, text)
 
     def phase(self, name: str, total: int) -> None:
         """A split of the work begins; it has so many windows at most."""

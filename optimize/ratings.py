@@ -8,9 +8,7 @@ from statistics import fmean
 
 import dspy
 
-from eval.ctrs import CTRS
-from eval.scale import Scale
-from eval.wai import WAI
+import signatures
 from magnet.core.errors import UsageError
 from magnet.core.rng import Draw
 from magnet.core.seeds import GenerationSeed, Split
@@ -18,11 +16,12 @@ from magnet.core.session import Session, transcript
 from optimize.scoreboard import Outcome, halt_for
 from optimize.task import starting
 from programs import AgentError, Judge
+from signatures import Question
 
 _COLUMNS = ("session", "item", "rating")
-#: Question of a judge -> its scale.
-QUESTIONS: dict[str, Scale] = {
-    f"{scale.name}-{item}": scale for scale in (CTRS, WAI) for item in scale.items
+#: The judge's questions about a session, by agent: a form's are about the client.
+QUESTIONS: dict[str, Question] = {
+    agent: question for agent, question in signatures.QUESTIONS.items() if question.item
 }
 
 
@@ -98,10 +97,10 @@ def _read(
     session, item, rating = ((row[name] or "").strip() for name in _COLUMNS)
     if session not in known:
         raise UsageError(f"{where}: the run has no finished session {session!r}")
-    question = next((q for q in QUESTIONS if item in (q, q.partition("-")[2])), None)
+    question = next((q for q, one in QUESTIONS.items() if item in (q, one.item)), None)
     if question is None:
         raise UsageError(f"{where}: {item!r} is no item", f"Known: {', '.join(QUESTIONS)}.")
-    scale = QUESTIONS[question]
+    scale = QUESTIONS[question].scale
     try:
         value = float(rating)
     except ValueError:
@@ -158,7 +157,7 @@ class RatingTask:
                 raise halt_for(error.code, str(error)) from None
             told = f"The answer could not be read: {error}"
             return Outcome(None, told, unreadable=True, missing=str(error))
-        scale, off = QUESTIONS[rated.question], answer.score - rated.rating
+        scale, off = QUESTIONS[rated.question].scale, answer.score - rated.rating
         told = "right" if off == 0 else f"{abs(off):g} too {'high' if off > 0 else 'low'}"
         feedback = f"People gave {rated.rating:g}; the answer was {answer.score}: {told}."
         detail = {"people": rated.rating, "judge": answer.score, "reason": answer.reason}

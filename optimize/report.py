@@ -1,23 +1,21 @@
 """The report of an optimization: JSON, Markdown and one HTML page that needs no network."""
 
 import difflib
-import html
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import orjson
+from markupsafe import Markup
 
-from eval.render.grid import Grid, markdown, to_html
+from eval.render.grid import Grid, markdown
 from eval.render.numbers import interval, number, p_value
+from eval.render.pages import template
 from eval.render.svg import Mark, dots, figure, heat, lines
 from eval.report.files import USE
-from eval.report.page import style
 from eval.statistics import mean_interval
-from magnet.core.journal import write_atomically
+from magnet.core.files import write_atomically
 from optimize.arms import Arm
 from optimize.search import Result
 from signatures import Technique
@@ -178,26 +176,19 @@ def _quoted(text: str) -> str:
 def _html(
     result: Result, scale: str, facts: Mapping[str, str], exchanges: Mapping[str, int]
 ) -> str:
-    charts = "".join([*_plots(result), *_techniques(result.arms, exchanges)])
-    tables = to_html(arms_grid(result, scale)) if result.arms else ""
-    rows = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items())
-    filled = {
-        "style": style(),
-        "agent": html.escape(facts["Agent"]),
-        "use": html.escape(USE),
-        "verdict": html.escape(result.verdict.text),
-        "notes": html.escape(" ".join(result.notes)),
-        "facts": rows,
-        "arms": tables,
-        "candidates": to_html(candidates_grid(result)),
-        "charts": f'<div class="charts">{charts}</div>',
-        "instructions": "".join(_instructions(result)),
-    }
-    page = (files("optimize") / "report.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda mark: filled[mark[1]], page)
+    return template("optimize", "report.html").render(
+        use=USE,
+        facts=facts,
+        verdict=result.verdict.text,
+        notes=result.notes,
+        arms=arms_grid(result, scale) if result.arms else None,
+        candidates=candidates_grid(result),
+        charts=[*_plots(result), *_techniques(result.arms, exchanges)],
+        instructions=list(_instructions(result)),
+    )
 
 
-def _plots(result: Result) -> list[str]:
+def _plots(result: Result) -> list[Markup]:
     found = []
     if result.board.curve:
         title = "Best validation score by windows scored"
@@ -223,7 +214,7 @@ def _steps(result: Result) -> list[tuple[float, float]]:
     return [*points, (result.board.scored, points[-1][1])]
 
 
-def _techniques(arms: Sequence[Arm], exchanges: Mapping[str, int]) -> list[str]:
+def _techniques(arms: Sequence[Arm], exchanges: Mapping[str, int]) -> list[Markup]:
     """Which techniques each asking arm chose, by exchange of the session."""
     found = []
     for arm in arms:
@@ -254,34 +245,31 @@ def _techniques(arms: Sequence[Arm], exchanges: Mapping[str, int]) -> list[str]:
     return found
 
 
-def _instructions(result: Result) -> list[str]:
-    found = []
+def _instructions(result: Result) -> Iterator[dict[str, Any]]:
+    """Each prompt's instructions before and after, what changed marked, and its demos."""
     for name, before in result.start.instructions.items():
         after = result.best.instructions[name]
         demos = result.best.state[name]["demos"]
-        found.append(f"<h3>{html.escape(name)}</h3><div class='columns two'>")
-        found.append(f"<div><h4>Before</h4><p class='said'>{_marked(after, before)}</p></div>")
-        found.append(f"<div><h4>After</h4><p class='said'>{_marked(before, after)}</p></div></div>")
-        if demos:
-            shown = orjson.dumps(demos, option=orjson.OPT_INDENT_2).decode()
-            found.append(
-                f"<details><summary>{len(demos)} demos</summary>"
-                f"<p class='pre'>{html.escape(shown)}</p></details>"
-            )
-    return found
+        yield {
+            "name": name,
+            "before": _marked(after, before),
+            "after": _marked(before, after),
+            "demos": len(demos),
+            "shown": orjson.dumps(demos, option=orjson.OPT_INDENT_2).decode(),
+        }
 
 
-def _marked(other: str, text: str) -> str:
+def _marked(other: str, text: str) -> Markup:
     """The text with the words that the other one lacks marked."""
     theirs, ours = other.split(" "), text.split(" ")
     pieces = []
     for kind, _, _, first, last in difflib.SequenceMatcher(
         None, theirs, ours, autojunk=False
     ).get_opcodes():
-        words = html.escape(" ".join(ours[first:last]))
+        words = " ".join(ours[first:last])
         if words:
-            pieces.append(words if kind == "equal" else f"<mark>{words}</mark>")
-    return " ".join(pieces)
+            pieces.append(words if kind == "equal" else Markup("<mark>{}</mark>").format(words))
+    return Markup(" ").join(pieces)
 
 
 def summary(result: Result) -> list[list[str]]:

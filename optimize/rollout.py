@@ -12,7 +12,6 @@ from typing import Any
 
 import dspy
 
-from eval.ctrs import CTRS
 from magnet.core.errors import UsageError
 from magnet.core.rng import Draw
 from magnet.core.seeds import Split
@@ -20,9 +19,10 @@ from magnet.core.session import Message, transcript
 from optimize.prefixes import Prefix
 from optimize.scoreboard import Outcome, halt_for
 from optimize.task import starting
-from programs import SCALES, AgentError, Client, Judge, MagnetCounselor
+from programs import AgentError, Client, Judge, MagnetCounselor
 from programs.profile import Profile
 from signatures import SPECIALISTS
+from signatures.scales import CTRS
 
 #: Agents whose work a window shows. The client is none: optimized for the rating it would flatter.
 OPTIMIZABLE = ("technique", "response", *SPECIALISTS, "planner")
@@ -50,7 +50,7 @@ def calls_of(agent: str, horizon: int, repeats: int) -> dict[str, int]:
         calls[agent] = calls.get(agent, 0) + 1
     if agent == "planner":
         calls["technique"] += 1
-    calls["judge"] = len(SCALES["ctrs"]) * repeats
+    calls["judge"] = len(CTRS.items) * repeats
     return {role: n for role, n in calls.items() if n}
 
 
@@ -192,16 +192,16 @@ class Rollout:
         text = transcript(messages)
         items: dict[str, float] = {}
         reasons: dict[str, str] = {}
-        for question in SCALES["ctrs"]:
-            item, values = question.removeprefix("ctrs-"), []
+        for question in CTRS.questions:
+            item, values = str(question.item), []
             for repeat in range(self.repeats):
                 draw = None
                 if self.random_seed is not None:
-                    draw = Draw((self.random_seed, "ctrs", text, item, repeat))
+                    draw = Draw((self.random_seed, CTRS.name, text, item, repeat))
                 try:
                     with dspy.context(trace=None):  # frozen: no demo, no lesson for optimizers
                         answer = await self.judge.acall(
-                            question=question, conversation=text, draw=draw
+                            question=question.agent, conversation=text, draw=draw
                         )
                 except AgentError as error:
                     if error.code != "malformed":
@@ -240,5 +240,5 @@ def programs(prompts: str, profile: Profile) -> tuple[MagnetCounselor, Client, J
     return (
         MagnetCounselor(prompts, profile),
         Client(prompts, profile),
-        Judge(prompts, profile, ("ctrs",)),
+        Judge(prompts, profile, [CTRS.name]),
     )

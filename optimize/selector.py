@@ -7,6 +7,7 @@ where it stopped: no answered question is paid twice.
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ import typer
 from rich.console import Console
 
 from magnet.console.run import INTERRUPTED, LEFT, run_module
-from magnet.console.tables import print_table
+from magnet.console.tables import print_line, print_table
 from magnet.core.errors import UsageError
 from magnet.stages.run import run as play
 from magnet.study.estimate import print_estimate as print_sessions
@@ -115,7 +116,7 @@ def selector(
         sessions = run or _play(source, settings, folder, console)
         result, page = optimize(loaded, sessions, ratings, folder, console)
     except KeyboardInterrupt:
-        console.print(f"\nInterrupted. The same command goes on: {folder}", highlight=False)
+        print_line(console, f"\nInterrupted. The same command goes on: {folder}")
         raise typer.Exit(INTERRUPTED) from None
     _print_result(loaded, result, page, console)
     if result.interrupted:
@@ -185,9 +186,7 @@ def _play(source: str, settings: Sequence[str], folder: Path, console: Console) 
 
 
 def _print_result(study: Study, result: Result, page: Path, console: Console) -> None:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
+    say = partial(print_line, console)
     if result.arms:
         columns = ["arm", "mean", "n", "missing", "optimized - arm", "p, by client"]
         print_table(console, columns, summary(result))
@@ -198,7 +197,7 @@ def _print_result(study: Study, result: Result, page: Path, console: Console) ->
         say("The best so far is kept; the same command goes on.")
     say(f"Artefact and report: {page.parent}")
     say(f"Open in a browser: {page}")
-    if study.optimize.agent.startswith("technique"):
+    if study.optimize.agent in ("technique", "technique-unplanned"):
         say(f"Use it: python -m magnet.reproduce --selector {page.parent}")
 
 

@@ -7,7 +7,7 @@ from programs.agent import Agent, AgentError
 from programs.baselines import CactusCounselor, SingleCounselor
 from programs.client import Client
 from programs.counselor import Counselor, Moment
-from programs.judge import SCALES, Judge
+from programs.judge import Judge
 from programs.magnet_counselor import MagnetCounselor
 from programs.profile import PAPER, PROFILES, RELEASED, Profile
 
@@ -29,7 +29,6 @@ __all__ = [
     "PAPER",
     "PROFILES",
     "RELEASED",
-    "SCALES",
     "Agent",
     "AgentError",
     "CactusCounselor",

@@ -20,92 +20,7 @@ from programs.optimized import OptimizedAdapter
 from programs.profile import PAPER, Profile
 from programs.state import digest_of
 from prompts_frozen import FrozenAdapter, Prompt, load_prompts
-from signatures import (
-    AGENTS,
-    FEELINGS,
-    ROLE_OF,
-    SPECIALISTS,
-    CBTTechnique,
-    Technique,
-    judging,
-    reading,
-    released,
-)
-from signatures.reading import Reader
-
-
-def reader_for(name: str, profile: Profile) -> Reader:
-    """How an agent's completions are read."""
-    role = ROLE_OF.get(name, name)
-    if role == "judge":
-        readers = {"ctrs": judging.read_ctrs, "wai": judging.read_wai}
-        return readers.get(name.split("-")[0], judging.read_feelings)
-    typed, words = profile.answers == "typed", profile.clean_up == "words"
-    if role == "planner":
-        return reading.read_plan if typed else released.read_plan
-    if role == "technique":
-        return reading.read_techniques if typed else released.read_techniques
-    if role == "client":
-        return reading.read_client if words else released.read_client
-    if words:
-        return reading.read_counselor
-    return released.read_psych8k if name.endswith("psych8k") else released.read_counselor
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    """A JSON schema in the form that OpenAI's strict mode asks for."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _rating(low: int, high: int) -> dict[str, Any]:
-    return {"type": "integer", "enum": list(range(low, high + 1))}
-
-
-def schema_for(name: str, gone: Collection[Technique] = ()) -> dict[str, Any] | None:
-    """JSON schema of an agent's typed answer; None where it answers in plain words.
-
-    Args:
-        name: the agent.
-        gone: techniques that are not to be chosen from.
-    """
-    role, text = ROLE_OF.get(name, name), {"type": "string"}
-    if role == "planner":
-        technique = {"type": "string", "enum": [t.value for t in CBTTechnique]}
-        steps = {"type": "array", "items": text, "minItems": 3, "maxItems": 6}
-        return _object(technique=technique, steps=steps)
-    if role == "technique":
-        # "uniqueItems" is left out: vLLM's grammar compiler refuses it. A duplicate is asked again.
-        known = [t.value for t in Technique if t not in gone]
-        items, most = {"type": "string", "enum": known}, len(known)
-        return _object(
-            techniques={"type": "array", "items": items, "minItems": 1, "maxItems": most}
-        )
-    if name.startswith("ctrs-"):
-        return _object(score=_rating(0, 6), reason=text)
-    if name.startswith("wai-"):
-        return _object(score=_rating(1, 7), reason=text)
-    if name.startswith("panas-"):
-        return _object(**{feeling: _rating(1, 5) for feeling in FEELINGS})
-    return None
-
-
-def optimized_schema(name: str, gone: Collection[Technique] = ()) -> dict[str, Any]:
-    """JSON schema of an optimized agent's answer: its signature's outputs by name."""
-    role, text = ROLE_OF.get(name, name), {"type": "string"}
-    if role == "client":
-        return _object(reply=text, ended={"type": "boolean"})
-    schema = schema_for(name, gone)
-    if schema is None:
-        return _object(reply=text)
-    if role == "planner":
-        technique = schema["properties"]["technique"]
-        return _object(plan=_object(technique=technique, plan=text))
-    return _object(feelings=schema) if name.startswith("panas-") else schema
+from signatures import AGENTS, SPECIALISTS, reading
 
 
 class AgentError(Exception):
@@ -154,8 +69,9 @@ class Agent(dspy.Predict):
         faults: int = 7,
         pause: float = 0.5,
     ) -> None:
-        super().__init__(AGENTS[name])
-        self.name, self.role = name, ROLE_OF.get(name, name)
+        self.record = AGENTS[name]
+        super().__init__(self.record.signature)
+        self.name, self.role = name, self.record.role
         self.profile = profile
         self.tries, self.faults, self.pause = tries, faults, pause
         #: Further options of every request, such as ``logprobs``.
@@ -183,27 +99,27 @@ class Agent(dspy.Predict):
     def _fit(self, gone: frozenset[str]) -> None:
         """Makes signature and adapters for what is shown and chosen from."""
         prompt = self.prompt.cut(*gone)
-        hidden = [name for name in AGENTS[self.name].input_fields if name in gone]
+        hidden = [name for name in self.record.signature.input_fields if name in gone]
         techniques = frozenset(SPECIALISTS[role] for role in gone)
         typed, choosing = self.profile.answers == "typed", self.role == "technique"
         # The scripts neither constrain nor ask again; where a choice may be void there is no other.
         bears = typed or self.role == "judge" or (choosing and gone)
         self.tries = self._asked_again if bears else 1
-        frozen, optimized = reader_for(self.name, self.profile), reader_for(self.name, PAPER)
+        answer = self.record.answer
+        frozen = answer.reader(self.profile.answers, self.profile.clean_up)
+        optimized = answer.read
         if choosing and gone:
             frozen, optimized = (
                 reading.less_techniques(read, techniques) for read in (frozen, optimized)
             )
         if gone != self.left_out:
-            signature: Any = AGENTS[self.name]
+            signature: Any = self.record.signature
             for name in hidden:
                 signature = signature.delete(name)
             self.signature: Any = signature.with_instructions(self.signature.instructions)
-        schema = schema_for(self.name, techniques) if typed else None
+        schema = answer.schema(techniques) if typed and answer.schema else None
         self.frozen = FrozenAdapter(prompt, frozen, schema)
-        self.own_format = OptimizedAdapter(
-            optimized, optimized_schema(self.name, techniques), self.name
-        )
+        self.own_format = OptimizedAdapter(optimized, answer.optimized(techniques), self.name)
         self.left_out = gone
 
     def loosen(self) -> "Agent":
@@ -214,7 +130,7 @@ class Agent(dspy.Predict):
     @property
     def optimized(self) -> bool:
         """Whether an optimizer has changed it."""
-        return bool(self.demos) or self.signature.instructions != AGENTS[self.name].instructions
+        return bool(self.demos) or self.signature.instructions != self.record.signature.instructions
 
     @property
     def prompt_sha256(self) -> str:

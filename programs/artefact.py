@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from magnet.core.errors import UsageError
-from magnet.core.journal import write_atomically
+from magnet.core.errors import UsageError, first_of
+from magnet.core.files import write_atomically
 from programs import Agent
 from programs.state import apply_state, fields_of
 from signatures import AGENTS
@@ -116,10 +116,9 @@ def load(source: str | Path) -> Artefact:
     except OSError as error:
         raise UsageError(f"artefact: cannot read {path}: {error.strerror}", _MAKE) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+        field, wrong = first_of(error)
         raise UsageError(
-            f"artefact: {path} is none of this project: {where}: {first['msg']}", _MAKE
+            f"artefact: {path} is none of this project: {field or 'the file'}: {wrong}", _MAKE
         ) from None
     if artefact.magnet_artefact != FORMAT:
         raise UsageError(
@@ -162,7 +161,7 @@ def _check(path: Path, state: State) -> None:
     try:
         apply_state(Agent(state.agent), state.model_dump())
     except ValidationError as error:
-        first = error.errors()[0]
+        _, wrong = first_of(error)
         raise UsageError(
-            f"artefact: {path}: a demo of {state.agent!r} is damaged: {first['msg']}", _MAKE
+            f"artefact: {path}: a demo of {state.agent!r} is damaged: {wrong}", _MAKE
         ) from None

@@ -7,7 +7,8 @@ from typing import Any
 import dspy
 
 from magnet.core.session import AgentCall
-from magnet.lm import ROLES, Call
+from magnet.lm import Call
+from signatures import ROLES
 
 
 class CallLog:

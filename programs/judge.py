@@ -7,19 +7,13 @@ from typing import Any
 import dspy
 from dspy.lm15 import TokenLogprob
 
+from magnet.core.errors import UsageError
 from magnet.core.rng import Draw
 from magnet.lm.sync import run_sync
 from programs.agent import Agent
 from programs.profile import PAPER, Profile
 from prompts_frozen import load_prompts
-from signatures import CTRS_ITEMS, WAI_ITEMS
-
-#: What is asked for each scale: agents by name, in the order of their items.
-SCALES: dict[str, tuple[str, ...]] = {
-    "ctrs": tuple(f"ctrs-{item}" for item in CTRS_ITEMS),
-    "wai": tuple(f"wai-{item}" for item in WAI_ITEMS),
-    "panas": ("panas-before", "panas-after"),
-}
+from signatures import QUESTIONS, SCALES
 
 
 def expected_score(tokens: Sequence[TokenLogprob], low: int, high: int) -> float | None:
@@ -49,7 +43,7 @@ class Judge(dspy.Module):
     Args:
         prompts: a prompt set.
         profile: how answers are read.
-        scales: of SCALES.
+        scales: by name; those the prompt set has unless given.
         expected: ask for log-probabilities and give the probability-weighted score too.
     """
 
@@ -57,20 +51,24 @@ class Judge(dspy.Module):
         self,
         prompts: str = "ours",
         profile: Profile = PAPER,
-        scales: tuple[str, ...] = ("ctrs", "wai", "panas"),
+        scales: Sequence[str] | None = None,
         expected: bool = False,
     ) -> None:
         super().__init__()
         frozen = load_prompts(prompts)
-        self.agents = {
-            name: Agent(name, frozen[name], profile=profile)
-            for scale in scales
-            for name in SCALES[scale]
-        }
+        asked = [q for name in scales or SCALES for q in SCALES[name].questions]
+        if scales is None:
+            asked = [question for question in asked if question.agent in frozen]
+        if lacking := next((q.agent for q in asked if q.agent not in frozen), None):
+            raise UsageError(
+                f"the prompt set {prompts!r} has no prompt {lacking!r}",
+                "Leave its scale out, or judge with another prompt set.",
+            )
+        self.agents = {q.agent: Agent(q.agent, frozen[q.agent], profile=profile) for q in asked}
         if expected:
-            for name, agent in self.agents.items():
-                if not name.startswith("panas"):
-                    agent.asks["logprobs"] = 20
+            for question in asked:
+                if question.item is not None:
+                    self.agents[question.agent].asks["logprobs"] = 20
 
     async def aforward(
         self,
@@ -82,13 +80,13 @@ class Judge(dspy.Module):
         """Asks one question.
 
         Args:
-            question: an agent of SCALES.
+            question: by its agent, see ``signatures.QUESTIONS``.
             conversation: the session, one line a message.
-            intake_form: for PANAS.
+            intake_form: for forms.
             draw: where the seeds of the tries come from.
 
         Returns:
-            ``score`` and ``reason`` (CTRS, WAI) or ``feelings`` (PANAS), ``call``, and
+            ``score`` and ``reason`` of an item or ``feelings`` of a form, ``call``, and
             ``expected`` where log-probabilities were asked for and came.
 
         Raises:
@@ -99,8 +97,8 @@ class Judge(dspy.Module):
         inputs = {name: given[name] for name in agent.signature.input_fields}
         answer = await agent.acall(**inputs, draw=draw)
         if logprobs := answer.get("logprobs"):
-            low, high = (0, 6) if question.startswith("ctrs") else (1, 7)
-            answer.expected = expected_score(logprobs, low, high)
+            scale = QUESTIONS[question].scale
+            answer.expected = expected_score(logprobs, scale.low, scale.high)
         return answer
 
     def forward(self, **inputs: Any) -> dspy.Prediction:

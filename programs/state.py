@@ -46,7 +46,7 @@ def digest_of(agent: dspy.Predict) -> str:
 
 def fields_of(name: str) -> dict[str, Any]:
     """An agent's inputs and outputs by name, each with the JSON schema of its type."""
-    signature = AGENTS[name]
+    signature = AGENTS[name].signature
     sides = {"inputs": signature.input_fields, "outputs": signature.output_fields}
     return {
         side: {field: _adapter(info).json_schema() for field, info in fields.items()}
@@ -61,7 +61,7 @@ def _adapter(info: Any) -> TypeAdapter[Any]:
 
 
 def _typed(name: str, demo: Mapping[str, Any]) -> dict[str, Any]:
-    fields = AGENTS[name].fields
+    fields = AGENTS[name].signature.fields
     return {
         key: _adapter(fields[key]).validate_python(value) if key in fields else value
         for key, value in demo.items()

@@ -50,11 +50,12 @@ def _check(prompt: Prompt) -> None:
         raise UsageError(
             f"prompt {prompt.name!r} belongs to no agent", f"The agents are: {', '.join(AGENTS)}."
         )
-    inputs = set(AGENTS[prompt.name].input_fields)
+    signature = AGENTS[prompt.name].signature
+    inputs = set(signature.input_fields)
     if unknown := sorted(prompt.placeholders - inputs):
         raise UsageError(
             f"prompt {prompt.name!r} has the placeholder {{{unknown[0]}}}, which "
-            f"{AGENTS[prompt.name].__name__} does not have",
+            f"{signature.__name__} does not have",
             f"It may use: {', '.join(sorted(inputs))}.",
         )
 

@@ -6,9 +6,9 @@ again and in the end recorded as missing, never guessed.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from signatures.judge import FEELINGS
 from signatures.reading import json_object
 
 _NUMBER = r"(?<![\w.\-−–])(\d{1,3})(?:[.,]0+)?(?![\w.]*\d)(?!\s*[-–]\s*\d)(?!\s*%)"
@@ -69,51 +69,48 @@ def read_score(text: str, low: int, high: int) -> dict[str, Any]:
     return {"score": _checked(score, low, high), "reason": reason}
 
 
-def read_ctrs(text: str) -> dict[str, Any]:
-    """A CTRS item's outputs."""
-    return read_score(text, 0, 6)
-
-
-def read_wai(text: str) -> dict[str, Any]:
-    """A WAI item's outputs."""
-    return read_score(text, 1, 7)
-
-
-def partial_feelings(text: str) -> dict[str, int]:
-    """Those of the twenty feelings a reply gives a score of 1 to 5."""
+def partial_feelings(text: str, items: Sequence[str], low: int, high: int) -> dict[str, int]:
+    """Those of a form's items that a reply gives a score in the range."""
     found: dict[str, int] = {}
     if (value := json_object(text)) is not None:
         inner = value.get("feelings")
         flat = inner if isinstance(inner, dict) else value
         given = {str(k).lower(): v for k, v in flat.items()}
-        for feeling in FEELINGS:
+        for feeling in items:
             try:
-                found[feeling] = _checked(given.get(feeling.lower()), 1, 5)
+                found[feeling] = _checked(given.get(feeling.lower()), low, high)
             except ValueError:
                 continue
         return found
     for line in text.splitlines():
         words = re.sub(r"[*_`#]", "", line)
-        for feeling in FEELINGS:
+        for feeling in items:
             if feeling in found or not re.match(rf"\W*(?:\d+[.)]\s*)?{feeling}\b", words, re.I):
                 continue
             rest = re.sub(rf"^\W*(?:\d+[.)]\s*)?{feeling}\b", "", words, count=1, flags=re.I)
             # The authors' form ends with the score; a short one has it right behind the name.
-            last = re.search(r"(?<![\w.\-−–])(\d+)(?:\.0+)?(?:\s*/\s*5)?\W*$", rest)
-            first = re.match(r"\W{0,5}(\d+)(?:\.0+)?(?:\s*/\s*5)?(?![\w.]*\d)", rest)
+            last = re.search(rf"(?<![\w.\-−–])(\d+)(?:\.0+)?(?:\s*/\s*{high})?\W*$", rest)
+            first = re.match(rf"\W{{0,5}}(\d+)(?:\.0+)?(?:\s*/\s*{high})?(?![\w.]*\d)", rest)
             number = last or first
-            if number and 1 <= int(number[1]) <= 5 and not re.match(r"\W*[-−–]\d", rest):
+            if number and low <= int(number[1]) <= high and not re.match(r"\W*[-−–]\d", rest):
                 found[feeling] = int(number[1])
     return found
 
 
-def read_feelings(text: str) -> dict[str, Any]:
-    """PANAS outputs: ``feelings``, all twenty.
+def read_feelings(text: str, items: Sequence[str], low: int, high: int) -> dict[str, Any]:
+    """A form's outputs: ``feelings``, all of its items.
+
+    Args:
+        text: the judge's reply.
+        items: the form's.
+        low: lowest score.
+        high: highest score.
 
     Raises:
         ValueError: some are missing.
     """
-    found = partial_feelings(text)
-    if missing := [f for f in FEELINGS if f not in found]:
-        raise ValueError(f"no score for {', '.join(missing[:3])} ({len(missing)} of 20 missing)")
+    found = partial_feelings(text, items, low, high)
+    if missing := [item for item in items if item not in found]:
+        named, lacking = ", ".join(missing[:3]), f"{len(missing)} of {len(items)} missing"
+        raise ValueError(f"no score for {named} ({lacking})")
     return {"feelings": found}

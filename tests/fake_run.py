@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.panas import BEFORE
-from eval.reliability import SCALES
-from eval.scale import Scale
 from eval.scores import FILE, Score
 from magnet.core.journal import read_sessions
 from magnet.core.session import Session
+from signatures import RECORDS, Question
 from tests.fake_server import FakeServer, serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,9 +52,9 @@ def number(*parts: object) -> int:
     return int.from_bytes(digest[:4], "big")
 
 
-def made_up(session: Session, judge: str, scale: Scale, repeats: int = 1) -> list[Score]:
-    """Scores of a session on a scale, or of its client for PANAS before."""
-    before, seed = scale is BEFORE, session.seed
+def made_up(session: Session, judge: str, question: Question, repeats: int = 1) -> list[Score]:
+    """Scores of a session on a question's scale, or of its client before it."""
+    before, seed, scale = question.when == "before", session.seed, question.scale
     bonus = 0 if before else {"magnet": 1, "tuned-magnet": 1}.get(session.method, 0)
     width = scale.high - scale.low
 
@@ -72,7 +70,7 @@ def made_up(session: Session, judge: str, scale: Scale, repeats: int = 1) -> lis
             client_id=seed.client_id,
             attitude="" if before else seed.attitude,
             judge=judge,
-            scale=scale.name,
+            scale=question.record,
             item=item,
             repeat=repeat,
             value=value(item, repeat),
@@ -88,9 +86,9 @@ def judge(run: Path, judges: Sequence[str] = ("gpt-4o-mini",), repeats: int = 1)
     scores: dict[tuple[str, str, str, str, int], Score] = {}
     for session in read_sessions(run):
         for name in judges:
-            for scale in SCALES.values():
-                for score in made_up(session, name, scale, repeats):
-                    key = (score.dialogue, name, scale.name, score.item, score.repeat)
+            for question in RECORDS.values():
+                for score in made_up(session, name, question, repeats):
+                    key = (score.dialogue, name, score.scale, score.item, score.repeat)
                     scores[key] = score
     write(run, list(scores.values()))
     return list(scores.values())

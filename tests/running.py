@@ -122,7 +122,7 @@ def question(body: dict[str, Any]) -> tuple[str, int | None]:
 def inputs_for(role: str, text: str = "as given") -> dict[str, Any]:
     """An input for each of the role's fields."""
     typed = {"plan": PLAN, "techniques": [Technique.REFLECTION, Technique.SOLUTIONS]}
-    return {name: typed.get(name, f"{name} {text}") for name in AGENTS[role].input_fields}
+    return {name: typed.get(name, f"{name} {text}") for name in AGENTS[role].signature.input_fields}
 
 
 def agent_on(

@@ -28,6 +28,20 @@ def test_compare_says_what_is_missing_and_why(serve, out):
     assert any("server" in r["unfinished"] for r in rows)
 
 
+def test_compare_never_guesses_the_method_of_a_session_under_way(serve, out):
+    server = serve(faults=lambda n: "500" if n > 30 else None)
+    reproduce(server, out, hasty=True, methods=["magnet", "psych8k"], workers=1)
+    told = json.loads(magnet("compare", out, "--json").stdout)
+    for journal in (out / "journal").iterdir():  # as earlier versions wrote them
+        lines = [json.loads(line) for line in journal.read_text().splitlines()]
+        kept = [{k: v for k, v in line.items() if k != "session"} for line in lines]
+        journal.write_text("".join(f"{json.dumps(line)}\n" for line in kept))
+    rows = json.loads(magnet("compare", out, "--json").stdout)
+    assert [r["method"] for r in rows] == [*(r["method"] for r in told), "unknown method"]
+    under_way = [sum(n for why, n in r["unfinished"].items() if "begun" not in why) for r in told]
+    assert sum(rows[-1]["unfinished"].values()) == sum(under_way) > 0
+
+
 def test_compare_refuses_what_is_no_run(tmp_path):
     done = magnet("compare", tmp_path)
     assert done.returncode == 2

@@ -12,9 +12,10 @@ import pytest
 import typer
 
 from magnet.cli import app
-from magnet.lm.spec import ROLES, LMSpec
+from magnet.lm.spec import LMSpec
 from magnet.study.optimize import OptimizeSpec
 from magnet.study.spec import Study
+from signatures import ROLES
 from tests.running import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import shutil
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import datasets
+import jinja2
 import pytest
 import yaml
+from huggingface_hub import DatasetCard
 
 from eval.defects import Defects
 from eval.dialogues import load_dialogues
@@ -146,6 +149,17 @@ def test_the_card_s_front_matter(played: Path, tmp_path: Path) -> None:
     assert "synthetic" in known["tags"]
     assert known["configs"][0]["data_files"][0] == {"split": "train", "path": "data/train.jsonl"}
     datasets.DatasetInfo._from_yaml_dict(known["dataset_info"])
+    card = DatasetCard.load(tmp_path / "data" / "README.md")
+    assert card.data.to_dict() == known
+    assert card.text.startswith("\n# Counselling sessions of first-run")
+
+
+def test_the_card_fills_every_name_of_its_template(
+    played: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = functools.partial(jinja2.Template, undefined=jinja2.StrictUndefined)
+    monkeypatch.setattr(jinja2, "Template", strict)
+    export(played, "chat", tmp_path / "data")
 
 
 def test_the_card_tells_what_is_in_it(played: Path, tmp_path: Path) -> None:
@@ -166,7 +180,7 @@ def test_the_card_tells_what_is_in_it(played: Path, tmp_path: Path) -> None:
         "Sessions left out: none.",
     ):
         assert said in text
-    assert "$" not in text
+    assert "{{" not in text
     assert str(tmp_path) not in text
 
 

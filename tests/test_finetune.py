@@ -4,10 +4,13 @@ import json
 import shutil
 import tomllib
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import jinja2
 import pytest
+from huggingface_hub import ModelCard
 
 from eval.report.page import write_report
 from magnet.core.errors import UsageError
@@ -138,7 +141,7 @@ def test_a_split_plays_its_clients_and_sessions_counts_within_it():
     with pytest.raises(UsageError, match=r"sessions is 99, but ours holds \d+ seeds in its test"):
         file.take(99, "test")
     few = replace(file, seeds=file.seeds[:3])  # one client, in the training part
-    with pytest.raises(UsageError, match="ours holds no seeds in its test part"):
+    with pytest.raises(UsageError, match="ours holds no seeds in its test split"):
         few.take(None, "test")
 
 
@@ -272,6 +275,15 @@ def test_the_card_names_the_clients_of_the_training_part_and_no_others(played, t
         "It learned from 2 clients. No client is in two splits; they were parted 90:10:50" in card
     )
     assert "python -m magnet.reproduce evaluate.toml" in card
+
+
+def test_the_card_fills_every_name_of_its_template(played, tmp_path, monkeypatch):
+    strict = partial(jinja2.Template, undefined=jinja2.StrictUndefined)
+    monkeypatch.setattr(jinja2, "Template", strict)
+    card = ModelCard(model_card(plan_of(played), tmp_path, {"steps": 1}, {}, True))
+    assert card.data.library_name == "peft"
+    assert card.data.license == "other"
+    assert card.text.startswith("\n# A counselor tuned on sessions of magnet")
 
 
 def test_a_folder_goes_on_with_the_clients_it_was_begun_with(played, tmp_path):

@@ -135,7 +135,7 @@ def test_seeds_of_another_hash_are_refused(tmp_path, data):
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A repository with our seeds in the place of theirs."""
-    ours = Path(load_seeds.__code__.co_filename).parent / "data" / "seeds.json"
+    ours = Path(load_seeds.__code__.co_filename).parent / "seeds.json"
     digest = hashlib.sha256(ours.read_bytes()).hexdigest()
     monkeypatch.setattr("magnet.core.seeds.AUTHORS_SHA256", digest[:8])
     folder = tmp_path / "web" / f"arxiv2025-magnet-{Path(ARCHIVE).stem}"

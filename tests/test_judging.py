@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signatures import FEELINGS
-from signatures.judging import partial_feelings, read_ctrs, read_feelings, read_score, read_wai
+from signatures import AGENTS
+from signatures.judging import partial_feelings, read_score
+from signatures.scales import PANAS
+
+FEELINGS = PANAS.items
+#: How the agents' own records read: range and items come from the scale.
+read_ctrs, read_wai = (AGENTS[name].answer.read for name in ("ctrs-focus", "wai-wai1"))
+read_feelings = AGENTS["panas-after"].answer.read
 
 FOUR = [
     *("4", "4.0", "4,0", "4/6", "4 / 6", "4 out of 6", "Score: 4", "score 4", "Score: **4**"),
@@ -66,7 +72,7 @@ def test_two_thousand_odd_replies_crash_nothing_and_yield_no_number_out_of_range
             assert type(score) is int, reply
             assert low <= score <= high, reply
             read += 1
-        assert all(1 <= v <= 5 for v in partial_feelings(reply).values())
+        assert all(1 <= v <= 5 for v in partial_feelings(reply, FEELINGS, 1, 5).values())
     assert read > 100  # the fuzz holds sane replies too
 
 
@@ -74,7 +80,7 @@ def test_two_thousand_odd_replies_crash_nothing_and_yield_no_number_out_of_range
 def test_any_text_is_read_or_refused(text):
     with contextlib.suppress(ValueError):
         assert 0 <= read_ctrs(text)["score"] <= 6
-    assert all(1 <= v <= 5 for v in partial_feelings(text).values())
+    assert all(1 <= v <= 5 for v in partial_feelings(text, FEELINGS, 1, 5).values())
 
 
 def test_feelings_are_read_from_lines_and_json():
@@ -91,7 +97,7 @@ def test_a_feeling_without_a_score_is_refused_not_guessed():
     text = "\n".join(f"{f}: 3" for f in FEELINGS[1:]) + "\nInterested: 9"
     with pytest.raises(ValueError, match="Interested"):
         read_feelings(text)
-    assert len(partial_feelings(text)) == 19
+    assert len(partial_feelings(text, FEELINGS, 1, 5)) == 19
 
 
 def test_the_expected_score_weighs_the_scores_alone():

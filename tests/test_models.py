@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 
 from magnet.core.errors import UsageError
-from magnet.lm import ROLES, LMSpec, Meter, connect, resolve
+from magnet.lm import LMSpec, Meter, connect, resolve
 from magnet.lm.spec import spec_for
 from magnet.lm.wire import endpoint
 from magnet.study.prepare import resolve_models
 from magnet.study.spec import load_study
+from signatures import ROLES
 from tests.fake_server import FakeServer, serving
 from tests.running import reproduce, session_files
 

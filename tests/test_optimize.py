@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -15,8 +16,11 @@ import pytest
 from rich.console import Console
 
 from magnet.study.spec import load_study
+from optimize.arms import Verdict
+from optimize.report import write
 from optimize.rollout import OPTIMIZABLE
 from optimize.run import optimize
+from optimize.scoreboard import Board, Candidate
 from optimize.search import Result
 from tests import planted
 from tests.fake_server import FakeServer
@@ -102,6 +106,18 @@ def test_every_optimiser_runs_to_its_end(serve: Serve, tmp_path: Path, optimizer
     assert result.stopped in ("", "60 windows are scored")
     assert result.board.scored > len(result.start.outcomes)
     assert len(result.arms) == 5
+
+
+def test_markup_in_instructions_and_demos_stays_text(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script> <img src=x>"
+    start = Candidate(0, {evil: {"instructions": f"{evil} so", "demos": []}}, 0)
+    best = Candidate(1, {evil: {"instructions": f"{evil} <b>now</b>", "demos": [{"q": evil}]}}, 3)
+    result = Result(start, best, Board([], 9), [], Verdict("not measured", evil), evil)
+    page = write(tmp_path, result, evil, {"Agent": evil, evil: evil}, {}).read_text()
+    assert not re.search("<(script|img|b)\\b", page)
+    assert "<mark>&lt;b&gt;now&lt;/b&gt;</mark>" in page
+    assert "<summary>1 demos</summary>" in page
+    assert "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'" in page
 
 
 def test_a_killed_search_pays_nothing_twice(serve: Serve, tmp_path: Path) -> None:
@@ -275,7 +291,7 @@ def test_a_server_that_goes_away_ends_the_search_and_loses_nothing(
         ([], {"metric_calls": 3}, "scoring the start takes"),
         ([], {"options": {"speed": 3}}, "has no option 'speed'"),
         ([], {"colour": 3}, "unknown key 'optimize.colour'"),
-        ([], {"split": [1, 1, 40]}, "part is empty"),
+        ([], {"split": [1, 1, 40]}, "split is empty"),
         (["--run", "nowhere"], {}, "cannot read nowhere"),
     ],
 )

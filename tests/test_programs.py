@@ -7,11 +7,12 @@ import dspy
 import pytest
 
 from magnet.core.session import Session
-from magnet.lm import ROLES, LMSpec, Price, connect
+from magnet.lm import LMSpec, Price, connect
 from magnet.study.spec import Study, load_study
 from programs import Agent, AgentError, Client, MagnetCounselor
 from programs.play import role_play
 from prompts_frozen import Prompt
+from signatures import ROLES
 from tests.fake_server import FakeServer
 from tests.running import ROOT, programs_on, seeds
 

@@ -105,8 +105,8 @@ def test_the_page_holds_tables_plots_and_every_session(page, run):
     assert sum(tag == "svg" for tag, _ in parsed.tags) >= 10
     saved = orjson.loads((run / "sessions" / "session_0001.json").read_bytes())
     shown = session_of(parsed, "session_0001")
-    assert [t["reply"] for t in shown["turns"]] == [t["reply"] for t in saved["turns"]]
-    assert {c[1] for c in shown["turns"][0]["candidates"]} == set(
+    assert [t["reply"] for t in shown["exchanges"]] == [t["reply"] for t in saved["turns"]]
+    assert {c[1] for c in shown["exchanges"][0]["candidates"]} == set(
         saved["turns"][0]["candidates"].values()
     )
     assert shown["plan"]["text"] == saved["cbt_plan"]
@@ -132,7 +132,7 @@ def test_markup_from_models_stays_text(poisoned):
     assert not [tag for tag, _ in parsed.tags if tag == "img"]
     assert "alert" not in parsed.scripts["code"]
     shown = session_of(parsed, "session_0001")
-    exchange = shown["turns"][0]
+    exchange = shown["exchanges"][0]
     assert exchange["reply"] == exchange["client"] == shown["plan"]["text"] == EVIL
     assert EVIL in [row[5] for row in shown["scores"]]
     for path in poisoned.parent.rglob("*.md"):
@@ -184,7 +184,7 @@ def test_the_command_says_where_the_page_is(run, tmp_path):
 
 def test_statistics_are_loaded_by_the_report_alone():
     code = (
-        "import sys, magnet.cli, magnet.reproduce, eval.ctrs, eval.wai, eval.panas, eval.scores;"
+        "import sys, magnet.cli, magnet.reproduce, eval.scale, eval.scores;"
         "print([m for m in ('scipy', 'statsmodels', 'pandas', 'krippendorff') if m in sys.modules])"
     )
     line = [sys.executable, "-c", code]

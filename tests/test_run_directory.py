@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from magnet.core.errors import UsageError
-from magnet.core.journal import RunDirectory, read_sessions, write_atomically
+from magnet.core.files import write_atomically
+from magnet.core.journal import RunDirectory, read_sessions
 from magnet.core.session import Session
 from tests.fake_server import FakeServer
 from tests.running import IDENTITY, reproduce, under_way

@@ -8,14 +8,15 @@ from pydantic import TypeAdapter, ValidationError
 from magnet.core.rng import Draw
 from magnet.core.session import Session
 from prompts_frozen import load_prompts
-from signatures import AGENTS, FEELINGS, SPECIALISTS, CBTPlan, CBTTechnique, Technique, Techniques
+from signatures import AGENTS, QUESTIONS, SPECIALISTS, CBTPlan, CBTTechnique, Technique, Techniques
+from signatures.scales import PANAS
 from tests.fake_server import FakeServer
 from tests.running import agent_on, inputs_for, programs_on, seeds
 
 ANSWERS: dict[str, dict[str, Any]] = {
     "ctrs": {"score": 3, "reason": "So-so."},
     "wai": {"score": 7, "reason": "Plainly."},
-    "panas": {"feelings": dict.fromkeys(FEELINGS, 2)},
+    "panas": {"feelings": dict.fromkeys(PANAS.items, 2)},
     "planner": {"plan": CBTPlan(technique=CBTTechnique.PIE_CHART, plan="1. Draw it.")},
     "technique": {"techniques": [Technique.QUESTIONING, Technique.REFLECTION]},
     "client": {"reply": "I see.", "ended": False},
@@ -24,7 +25,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 # A judge has an agent for each item, which differ in their prompts alone.
 JUDGES = ["ctrs-focus", "wai-wai4", "panas-before", "panas-after"]
-GENERATE = [name for name in AGENTS if not name.startswith(("ctrs-", "wai-", "panas-"))]
+GENERATE = [name for name in AGENTS if name not in QUESTIONS]
 
 
 def answer_of(role: str) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def fields(outputs: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("role", AGENTS)
 def test_every_role_has_a_frozen_prompt_that_uses_all_its_inputs(role: str) -> None:
-    assert load_prompts()[role].placeholders == set(AGENTS[role].input_fields)
+    assert load_prompts()[role].placeholders == set(AGENTS[role].signature.input_fields)
 
 
 def test_the_prompts_name_every_technique_there_is_to_choose() -> None:
@@ -76,30 +77,30 @@ def test_a_plan_needs_a_known_technique_and_words(plan: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("role", [*GENERATE, *JUDGES])
-@pytest.mark.parametrize("tuning", ["demos", "instructions"])
-async def test_a_tuned_agent_speaks_dspys_format_and_answers_in_types(
-    serve: Any, role: str, tuning: str
+@pytest.mark.parametrize("change", ["demos", "instructions"])
+async def test_an_optimized_agent_speaks_dspys_format_and_answers_in_types(
+    serve: Any, role: str, change: str
 ) -> None:
     server = serve(reply=lambda body, prompt: fields(answer_of(role)))
     agent = agent_on(server, role)
-    assert not agent.tuned
-    if tuning == "demos":
+    assert not agent.optimized
+    if change == "demos":
         agent.demos = [dspy.Example(**inputs_for(role, "of the demo"), **answer_of(role))]
     else:
         agent.signature = agent.signature.with_instructions("Answer in the spirit of a test.")
-    assert agent.tuned
+    assert agent.optimized
     answer = await agent.acall(**inputs_for(role))
     assert {name: answer[name] for name in answer_of(role)} == answer_of(role)
     sent = str(server.requests[0]["messages"])
     assert "[[ ## " in sent
-    assert ("of the demo" if tuning == "demos" else "in the spirit of a test") in sent
+    assert ("of the demo" if change == "demos" else "in the spirit of a test") in sent
 
 
 UNREADABLE = ["", "no fields", *({"techniques": t} for t in ([], ["Hugging"], ["Reflection"] * 2))]
 
 
 @pytest.mark.parametrize("bad", UNREADABLE, ids=str)
-async def test_a_tuned_agents_unreadable_answer_is_asked_again(serve: Any, bad: Any) -> None:
+async def test_an_optimized_agents_unreadable_answer_is_asked_again(serve: Any, bad: Any) -> None:
     said = [bad if isinstance(bad, str) else fields(bad), fields(answer_of("technique"))]
     server = serve(reply=lambda body, prompt: said.pop(0))
     agent = agent_on(server, "technique")
@@ -109,7 +110,7 @@ async def test_a_tuned_agents_unreadable_answer_is_asked_again(serve: Any, bad: 
     assert answer.call.retries == {"malformed": 1}
 
 
-async def test_a_tuned_agent_samples_as_a_frozen_one(serve: Any) -> None:
+async def test_an_optimized_agent_samples_as_a_frozen_one(serve: Any) -> None:
     server = serve(reply=lambda body, prompt: fields({"reply": "So."}) if "[[" in prompt else None)
     agent = agent_on(server, "response", min_p=0.05, extra={"top_k": 0}, temperature=0.3)
     draw, inputs = Draw((1,)), inputs_for("response")
@@ -117,24 +118,24 @@ async def test_a_tuned_agent_samples_as_a_frozen_one(serve: Any) -> None:
     agent.signature = agent.signature.with_instructions("Answer.")
     await agent.acall(draw=draw, **inputs)
     apart = ("messages", "headers", "response_format")
-    frozen, tuned = ({k: v for k, v in b.items() if k not in apart} for b in server.requests)
-    assert frozen == tuned
+    frozen, optimized = ({k: v for k, v in b.items() if k not in apart} for b in server.requests)
+    assert frozen == optimized
     wanted = server.requests[1]["response_format"]["json_schema"]["schema"]
     assert wanted["properties"] == {"reply": {"type": "string"}}
 
 
 @pytest.mark.parametrize("role", [*GENERATE, *JUDGES])
-async def test_a_tuned_agent_asks_a_constrained_server_for_its_outputs(
+async def test_an_optimized_agent_asks_a_constrained_server_for_its_outputs(
     server: FakeServer, role: str
 ) -> None:
     agent = agent_on(server, role).loosen()
     answer = await agent.acall(**inputs_for(role))
     schema = server.requests[0]["response_format"]["json_schema"]["schema"]
-    assert list(schema["properties"]) == list(AGENTS[role].output_fields)
-    assert set(answer.keys()) >= set(AGENTS[role].output_fields)
+    assert list(schema["properties"]) == list(AGENTS[role].signature.output_fields)
+    assert set(answer.keys()) >= set(AGENTS[role].signature.output_fields)
 
 
-async def test_a_tuned_client_may_end_the_session(serve: Any) -> None:
+async def test_an_optimized_client_may_end_the_session(serve: Any) -> None:
     said = [fields({"reply": r, "ended": True}) for r in ("Bye.", "", "Enough. [/END]")]
     server = serve(reply=lambda body, prompt: said.pop(0))
     agent = agent_on(server, "client").loosen()
@@ -167,12 +168,12 @@ async def test_a_frozen_agent_sends_its_prompt_whatever_adapter_the_caller_uses(
         answer = await agent_on(server, role).acall(**inputs)
     system, user = load_prompts()[role].render(inputs)
     assert [m["content"] for m in server.requests[-1]["messages"]] == [system, user]
-    assert set(answer.keys()) >= set(AGENTS[role].output_fields)
+    assert set(answer.keys()) >= set(AGENTS[role].signature.output_fields)
 
 
-async def test_tuning_one_agent_leaves_the_others_prompts_as_they_are(serve: Any) -> None:
+async def test_optimizing_one_agent_leaves_the_others_prompts_as_they_are(serve: Any) -> None:
     def reply(body: dict[str, Any], prompt: str) -> str | None:
-        return fields({"reply": "Tuned."}) if "[[ ## " in prompt else None
+        return fields({"reply": "Optimized."}) if "[[ ## " in prompt else None
 
     server = serve(reply=reply)
     counselor, _ = programs_on(server)
@@ -184,5 +185,5 @@ async def test_tuning_one_agent_leaves_the_others_prompts_as_they_are(serve: Any
     server.requests.clear()
     said = await counselor.acall(seed=seed, history=history, draw=draw)
     after = [body["messages"] for body in server.requests]
-    assert said.reply == "Tuned."
+    assert said.reply == "Optimized."
     assert [m for m in frozen if m not in after] == frozen[-1:]  # the response generator's alone

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from magnet.core.errors import UsageError
-from magnet.lm import ROLES
 from magnet.study.prepare import prepare
 from magnet.study.provenance import study_toml
 from magnet.study.spec import load_study, presets
+from signatures import ROLES
 from tests.fake_server import FakeServer
 from tests.running import command, run
 

@@ -52,7 +52,7 @@ async def test_the_completions_wire_answers_in_types(
 ) -> None:
     agent = agent_on(server, role, wire="completions", template=template)
     answer = await agent.acall(**inputs_for(role))
-    assert all(answer[name] for name in AGENTS[role].output_fields)
+    assert all(answer[name] for name in AGENTS[role].signature.output_fields)
 
 
 @pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/"])

@@ -1,6 +1,5 @@
-"""Rows of text as Markdown, LaTeX (booktabs) and HTML."""
+"""Rows of text as Markdown and LaTeX (booktabs); as HTML by ``parts.html``."""
 
-import html
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -98,42 +97,6 @@ def _tex_rows(grid: Grid) -> Iterator[str]:
         if any(spread for _, spread, _ in halves):
             below = (f"\\scriptsize$\\pm${_tex(second)}" if s else "" for _, s, second in halves)
             yield " & ".join(below) + r" \\"
-
-
-def to_html(grid: Grid) -> str:
-    """As a figure with a caption; all text escaped."""
-    kinds = [' class="words"'] * grid.words + [""] * grid.numbers
-    columns = "".join(
-        f'<th scope="col"{kind}>{html.escape(column)}</th>'
-        for kind, column in zip(kinds, grid.columns, strict=True)
-    )
-    rows = []
-    for row in grid.rows:
-        first, *others = (html.escape(cell) for cell in row)
-        group = ' class="group"' if first else ""
-        cells = "".join(
-            f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds[1:], others, strict=True)
-        )
-        rows.append(f'<tr{group}><th scope="row" class="words">{first}</th>{cells}</tr>')
-    notes = "".join(f"<p>{html.escape(note)}</p>" for note in grid.notes)
-    return (
-        f"<figure><figcaption>{html.escape(grid.title)}</figcaption>"
-        f'<div class="scroll" tabindex="0"><table><thead>{_html_groups(grid)}'
-        f"<tr>{columns}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>{notes}</figure>\n"
-    )
-
-
-def _html_groups(grid: Grid) -> str:
-    if not grid.groups:
-        return ""
-    heads = "".join(
-        f'<th scope="colgroup" colspan="{width}" class="over">{html.escape(name)}</th>'
-        if name
-        else f'<td colspan="{width}"></td>'
-        for name, width in grid.spans
-    )
-    return f'<tr><td colspan="{grid.words}"></td>{heads}</tr>'
 
 
 def _md(text: str) -> str:

@@ -1,5 +1,8 @@
 """Numbers as tables print them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from eval.statistics import Interval
 
 #: Stands where there is no value.
@@ -25,3 +28,17 @@ def interval(bounds: Interval | None, places: int = 2) -> str:
 def p_value(p: float | None) -> str:
     """A p-value to three places."""
     return NONE if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def likelihood_rows(measured: Mapping[str, Any], names: Mapping[str, str]) -> list[list[str]]:
+    """Model, NLL a token and perplexity, of those models that were measured.
+
+    Args:
+        measured: ``validation`` of the metrics.json that ``magnet finetune`` writes.
+        names: model there -> as it is printed.
+    """
+    return [
+        [text, f"{measured[name]['nll']:.4f}", f"{measured[name]['perplexity']:.2f}"]
+        for name, text in names.items()
+        if name in measured
+    ]

@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 360, 120, 50, 26, 8
 
 
@@ -28,14 +30,14 @@ Rows = Sequence[tuple[str, Sequence[Mark]]]
 _Draw = Callable[[Sequence[Mark], float, Callable[[float], float]], Iterator[str]]
 
 
-def figure(title: str, svg: str, note: str = "", legend: Sequence[str] = ()) -> str:
+def figure(title: str, svg: str, note: str = "", legend: Sequence[str] = ()) -> Markup:
     """A chart with its caption, a legend of its series and a note."""
     keys = "".join(
         f'<span class="key k{n}">{html.escape(name)}</span>' for n, name in enumerate(legend)
     )
     below = (f"<p>{keys}</p>" if keys else "") + (f"<p>{html.escape(note)}</p>" if note else "")
     caption = f"<figcaption>{html.escape(title)}</figcaption>"
-    return f'<figure class="chart">{caption}{svg}{below}</figure>\n'
+    return Markup(f'<figure class="chart">{caption}{svg}{below}</figure>')
 
 
 def dots(title: str, rows: Rows, low: float, high: float) -> str:

@@ -11,18 +11,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from eval import ctrs, panas, wai
 from eval.reliability import Agreement, ReportCard, agreements, report_cards
 from eval.report.conditions import Conditions
 from eval.report.judges import JudgeFacts, facts_of, labels
 from eval.report.methods import arm, ordered
 from eval.report.sessions import SessionFacts, facts_of_session
+from eval.scale import values_of
 from eval.scores import Score, load_scores
 from magnet.core.errors import UsageError
 from magnet.core.journal import RunDirectory, read_provenance, read_sessions
 from magnet.core.session import Session
 from magnet.lm import Meter
 from magnet.lm.usage import Usage
+from signatures import RECORDS, SCALES
 
 #: Called with each session while it is in memory, with its scores and those of its client before.
 Visit = Callable[[SessionFacts, Session, Sequence[Score]], None]
@@ -233,6 +234,12 @@ def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all(a == b for a, b in pairs if a is not None and b is not None)
 
 
+def _before(score: Score) -> bool:
+    """Whether it is about the client before any session, whose id it has for a dialogue's."""
+    question = RECORDS.get(score.scale)
+    return question is not None and question.when == "before"
+
+
 def _read(
     path: Path, folder: str, several: bool, models: Mapping[str, str], visit: Visit | None
 ) -> _Run:
@@ -240,15 +247,13 @@ def _read(
     label = str((provenance.get("study") or {}).get("name") or folder)
     prefix = f"{folder}/" if several else ""
     scores = [
-        score
-        if score.scale == panas.BEFORE.name
-        else replace(score, dialogue=prefix + score.dialogue)
+        score if _before(score) else replace(score, dialogue=prefix + score.dialogue)
         for score in load_scores(path)
     ]
     by_dialogue: dict[str, list[Score]] = {}
     before: dict[str, list[Score]] = {}
     for score in scores:
-        if score.scale == panas.BEFORE.name:
+        if _before(score):
             before.setdefault(score.client_id, []).append(score)
         else:
             by_dialogue.setdefault(score.dialogue, []).append(score)
@@ -277,15 +282,10 @@ def _values(runs: Sequence[_Run]) -> tuple[Values, dict[str, JudgeFacts]]:
         scores = [score for _, score in run.scores]
         for score in scores:
             repeats[score.judge] = max(repeats.get(score.judge, 1), score.repeat + 1)
-        for value in (
-            *ctrs.subscales(scores),
-            *ctrs.items(scores),
-            *wai.subscales(scores),
-            *wai.items(scores),
-            *panas.shifts(scores),
-        ):
-            key = (value.judge, value.scale, value.measure)
-            values.setdefault(key, {})[value.dialogue] = value.value
+        for scale in SCALES.values():
+            for value in values_of(scale, scores):
+                key = (value.judge, value.scale, value.measure)
+                values.setdefault(key, {})[value.dialogue] = value.value
     judges = {name: replace(judge, repeats=repeats[name]) for judge, name in names.items()}
     return values, judges
 

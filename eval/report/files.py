@@ -12,7 +12,7 @@ from eval.render.grid import Grid, latex, markdown
 from eval.report.grids import grids, slug
 from eval.report.records import records
 from eval.report.tables import DEMONSTRATION, Table
-from magnet.core.journal import write_atomically
+from magnet.core.files import write_atomically
 
 USE = "Synthetic text for research, never clinical use."
 Record = Mapping[str, Any]

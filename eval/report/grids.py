@@ -9,6 +9,11 @@ from eval.report.methods import label
 from eval.report.tables import Cell, Margin, Table
 
 _NEAR_ZERO = "≈0"
+_PAPER_MEASURES = (
+    "CTRS: understanding, interpersonal effectiveness, collaboration, guided discovery, focus, "
+    "strategy (0 to 6). PANAS: shift of positive and negative affect (less is better) by client "
+    "attitude. WAI: 1 to 7."
+)
 _TESTS = (
     "Measure",
     "Compared with",
@@ -60,17 +65,18 @@ def _title(table: Table, numbered: int | None, more: str = "") -> str:
 
 def _paper_grid(table: Table, spread: bool) -> Grid:
     numbered = table.layout.spread if spread else table.layout.number
+    measures = table.layout.measures
     rows = [
-        [label(row), *(_value(table.cell(m, row), spread) for m in MEASURES)] for row in table.rows
+        [label(row), *(_value(table.cell(m, row), spread) for m in measures)] for row in table.rows
     ]
     if any(margin.over for margin in table.margins):
         rows.append(["δ %", *map(_margin, table.margins)])
     return Grid(
         _title(table, numbered, ", mean and SD" if spread else ""),
-        ["Method", *(measure.short for measure in MEASURES)],
+        ["Method", *(measure.short for measure in measures)],
         rows,
         [*_legend(table), *table.notes],
-        groups=[measure.group for measure in MEASURES],
+        groups=[measure.group for measure in measures],
     )
 
 
@@ -85,11 +91,8 @@ def _margin(margin: Margin) -> str:
 
 def _legend(table: Table) -> Iterator[str]:
     main = label(table.layout.main)
-    yield (
-        "CTRS: understanding, interpersonal effectiveness, collaboration, guided discovery, focus, "
-        "strategy (0 to 6). PANAS: shift of positive and negative affect (less is better) by "
-        "client attitude. WAI: 1 to 7."
-    )
+    if table.layout.measures == MEASURES:
+        yield _PAPER_MEASURES
     if any(cell.test for cell in table.cells):
         yield f"* differs from {main}: paired t-test, p < 0.05, uncorrected."
     over: dict[str, list[str]] = {}
@@ -108,8 +111,8 @@ def _legend(table: Table) -> Iterator[str]:
 
 
 def _tests_grid(table: Table) -> Grid:
-    rows, before = [], None
-    for cell in sorted((c for c in table.cells if c.test), key=lambda c: MEASURES.index(c.measure)):
+    rows, before, measures = [], None, table.layout.measures
+    for cell in sorted((c for c in table.cells if c.test), key=lambda c: measures.index(c.measure)):
         test = cell.test
         assert test is not None
         rows.append(

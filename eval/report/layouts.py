@@ -7,11 +7,9 @@ and standard deviations of 3, 4 and 5. Table 2 is ``eval.report.lexicon``'s.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from eval.ctrs import CTRS
-from eval.panas import AFTER
 from eval.report import methods
-from eval.scale import Scale
-from eval.wai import WAI
+from signatures import SCALES, Scale
+from signatures.scales import CTRS, PANAS, WAI
 
 _ATTITUDES = ("positive", "neutral", "negative")
 #: A mean nearer to zero than this share of its scale's range is no base for a percentage, and two
@@ -42,27 +40,6 @@ class Measure:
     lower: bool = False
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Which methods and measures a table has.
-
-    Attributes:
-        number: the paper's; None for this project's own.
-        spread: the number of the same table with standard deviations; None where it has none.
-        methods: its rows, where the runs have them.
-        main: the row that the others are compared with.
-        others: whether methods that this project does not know are further rows.
-    """
-
-    number: int | None
-    spread: int | None
-    name: str
-    title: str
-    methods: tuple[str, ...]
-    main: str
-    others: bool = False
-
-
 def _near(scale: Scale) -> float:
     return NEAR * (scale.high - scale.low)
 
@@ -81,11 +58,26 @@ def item_measures() -> tuple[Measure, ...]:
 
 
 def subscale_measures() -> dict[str, tuple[Measure, ...]]:
-    """The subscales of CTRS and WAI."""
-    return {
+    """The subscales of every scale that is about sessions, by scale."""
+    paper = {
         "ctrs": (_ctrs("general", "General"), _ctrs("cbt", "CBT-specific")),
         "wai": tuple(map(_wai, ("goal", "task", "bond"))),
     }
+    return paper | {scale.name: _own(scale, scale.subscales) for scale in own_scales()}
+
+
+def own_scales() -> list[Scale]:
+    """Scales that the paper does not use, forms excepted."""
+    return [s for s in SCALES.values() if s not in (CTRS, WAI, PANAS) and not s.form]
+
+
+def _own(scale: Scale, names: Iterable[str]) -> tuple[Measure, ...]:
+    head = scale.name.upper()
+    labels = {name: name.replace("_", " ") for name in names}
+    return tuple(
+        Measure(f"{head} {label}", label, head, scale.name, name, _near(scale))
+        for name, label in labels.items()
+    )
 
 
 def shift_measures() -> tuple[Measure, ...]:
@@ -97,7 +89,7 @@ def shift_measures() -> tuple[Measure, ...]:
             f"PANAS {attitude}",
             "panas",
             affect,
-            _near(AFTER),
+            _near(PANAS),
             attitude,
             lower,
         )
@@ -108,6 +100,30 @@ def shift_measures() -> tuple[Measure, ...]:
 
 #: The columns of tables 3, 4, 5, 8 and 9 to 11.
 MEASURES = (*item_measures(), *shift_measures(), *subscale_measures()["wai"])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which methods and measures a table has.
+
+    Attributes:
+        number: the paper's; None for this project's own.
+        spread: the number of the same table with standard deviations; None where it has none.
+        methods: its rows, where the runs have them.
+        main: the row that the others are compared with.
+        measures: its columns.
+        others: whether methods that this project does not know are further rows.
+    """
+
+    number: int | None
+    spread: int | None
+    name: str
+    title: str
+    methods: tuple[str, ...]
+    main: str
+    measures: tuple[Measure, ...] = MEASURES
+    others: bool = False
+
 
 SESSIONS = (*methods.BASELINES, methods.MAIN)
 FINE_TUNED = (*methods.TUNED_BASELINES, methods.TUNED)
@@ -120,16 +136,25 @@ def layouts(qwen: bool = False) -> list[Layout]:
     Args:
         qwen: whether it was played on the paper's second backbone: table 8 in the place of 3.
     """
-    first = Layout(3, 9, "methods", "Methods: CTRS, PANAS, WAI", SESSIONS, methods.MAIN, True)
+    rows = SESSIONS, methods.MAIN
+    first = Layout(3, 9, "methods", "Methods: CTRS, PANAS, WAI", *rows, others=True)
     if qwen:
         title = "Methods on the Qwen backbone: CTRS, PANAS, WAI"
-        first = Layout(8, None, "qwen", title, SESSIONS, methods.MAIN, True)
+        first = Layout(8, None, "qwen", title, *rows, others=True)
     tuned = "Fine-tuned counselors (Llama-Psych8k, -CACTUS, -MAGneT): CTRS, PANAS, WAI"
     return [
         first,
         Layout(4, 10, "tuned", tuned, FINE_TUNED, methods.TUNED),
         Layout(5, 11, "ablations", "Ablations: CTRS, PANAS, WAI", ABLATED, methods.MAIN),
+        *map(_of_scale, own_scales()),
     ]
+
+
+def _of_scale(scale: Scale) -> Layout:
+    """All methods on a scale that the paper does not use: its subscales, then its items."""
+    measures = (*_own(scale, scale.subscales), *_own(scale, scale.items))
+    every, title = tuple(methods.KNOWN), f"Methods: {scale.name.upper()}"
+    return Layout(None, None, f"scale-{scale.name}", title, every, methods.MAIN, measures, True)
 
 
 def members(layout: Layout, present: Iterable[str]) -> list[str]:

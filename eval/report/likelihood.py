@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 
 from eval.render.grid import Grid
-from eval.render.numbers import NONE
+from eval.render.numbers import NONE, likelihood_rows
 from eval.report import methods
 from magnet.core.errors import UsageError
 
@@ -25,11 +25,7 @@ def tuning_grids(runs: Sequence[Path]) -> Iterator[Grid]:
         for path in sorted(run.glob("tuned-*/metrics.json")):
             try:
                 found = orjson.loads(path.read_bytes())["validation"]
-                lines = [
-                    [text, f"{found[name]['nll']:.4f}", f"{found[name]['perplexity']:.2f}"]
-                    for name, text in _MODELS.items()
-                    if name in found
-                ]
+                lines = likelihood_rows(found, _MODELS)
                 note = f"{found['rows']} replies, {found['tokens']} tokens, {found['precision']}."
                 if "not_measured" in found:
                     lines, note = [["not measured", NONE, NONE]], found["not_measured"]

@@ -2,16 +2,14 @@
 
 import base64
 import hashlib
-import html
-import re
-import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import IO
 
-from eval.render.grid import to_html
+from markupsafe import Markup
+
+from eval.render.pages import template
 from eval.report.asides import aside_pieces
 from eval.report.evaluation import Evaluation, load
 from eval.report.files import USE, Piece, pieces, write_tables
@@ -55,14 +53,12 @@ def write_report(
         raise UsageError("report: name a run directory")
     folder = out or runs[0] / "report"
     lexicon = Lexicon(open_tokenizer(tokenizer))
-    with tempfile.TemporaryFile() as packed:
+    with tempfile.TemporaryFile("w+", encoding="ascii") as packed:
         order: dict[str, int] = {}
 
         def keep(case: SessionFacts, session: Session, scores: Sequence[Score]) -> None:
             order[case.key] = len(order)
-            text = pack(session, scores)
-            line = f'<script type="application/json" id="s{order[case.key]}">"{text}"</script>\n'
-            packed.write(line.encode())
+            packed.write(pack(session, scores) + "\n")
             lexicon.add(case.key, (message.message for message in session.history))
 
         evaluations = load(runs, judge_models, keep, labels)
@@ -70,12 +66,13 @@ def write_report(
         page = _Page(evaluations, lexicon, order)
         page.asides += [Piece("fine-tuning", grid) for grid in tuning_grids(runs)]
         write_tables(folder, [*page.results, *page.asides], page.tables, page.demonstration)
-        _write_page(folder / PAGE, page.parts(), packed)
+        packed.seek(0)
+        page.write(folder / PAGE, map(str.rstrip, packed))
     return folder
 
 
 class _Page:
-    """What fills the template.
+    """What is in tables and page.
 
     Args:
         evaluations: the comparisons.
@@ -95,64 +92,31 @@ class _Page:
             one.conditions.demonstration(judge) for one in evaluations for judge in one.judges
         )
 
-    def parts(self) -> dict[str, str]:
-        """HTML and JSON by the template's names."""
-        return {
-            "style": style(),
-            "use": html.escape(USE),
-            "demonstration": self._demonstration(),
-            "facts": "".join(map(_facts, self.evaluations)),
-            "asides": "".join(map(_piece, self.asides)),
-            "tables": "".join(map(_piece, self.results)),
-            "plots": "".join(_heading(one) + _grid(plots(one)) for one in self.evaluations),
-            "index": for_script(index(self.evaluations) | {"blocks": self.order}),
-        }
-
-    def _demonstration(self) -> str:
-        return f"<strong>{html.escape(DEMONSTRATION)}</strong>" if self.demonstration else ""
-
-
-def style() -> str:
-    """The style sheet of this project's pages: light and dark, any width."""
-    return (files("eval.report") / "page.css").read_text(encoding="utf-8")
-
-
-def _piece(piece: Piece) -> str:
-    if piece.opened:
-        return to_html(piece.grid)
-    title = html.escape(piece.grid.title)
-    return f"<details><summary>{title}</summary>{to_html(piece.grid)}</details>"
+    def write(self, path: Path, packed: Iterable[str]) -> None:
+        """Writes the page; a session is in memory only while its line is written."""
+        script = (files("eval.report") / "report.js").read_text(encoding="utf-8")
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        stream = template("eval.report", PAGE).stream(
+            use=USE,
+            demonstration=DEMONSTRATION if self.demonstration else "",
+            evaluations=self.evaluations,
+            facts=_facts,
+            plots=plots,
+            tables=self.results,
+            asides=self.asides,
+            index=Markup(for_script(index(self.evaluations) | {"blocks": self.order})),
+            script=Markup(script),
+            script_hash=f"sha256-{digest}",
+            sessions=packed,
+        )
+        whole = path.with_name(f".{path.name}.tmp")
+        with whole.open("wb") as page:
+            stream.dump(page, encoding="utf-8")
+        whole.replace(path)
 
 
-def _heading(evaluation: Evaluation) -> str:
-    return f"<h3>{html.escape(evaluation.name)}</h3>" if evaluation.name else ""
-
-
-def _grid(charts: str) -> str:
-    return f'<div class="charts">{charts}</div>'
-
-
-def _facts(evaluation: Evaluation) -> str:
+def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     left = evaluation.planned - len(evaluation.cases)
     sessions = f"{len(evaluation.cases)} finished" + (f", {left} unfinished" if left > 0 else "")
-    rows = [("Sessions", sessions), *evaluation.conditions.facts(j for j in evaluation.judges if j)]
-    lines = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in rows)
-    return f"{_heading(evaluation)}<dl>{lines}</dl>"
-
-
-def _write_page(path: Path, parts: Mapping[str, str], packed: IO[bytes]) -> None:
-    template = (files("eval.report") / PAGE).read_text(encoding="utf-8")
-    script = template.split("<script>", 1)[1].split("</script>", 1)[0]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    parts = {**parts, "script_hash": f"sha256-{digest}"}
-    whole = path.with_name(f".{path.name}.tmp")
-    with whole.open("wb") as page:
-        for number, piece in enumerate(re.split(r"\{\{(\w+)\}\}", template)):
-            if number % 2 == 0:
-                page.write(piece.encode())
-            elif piece == "sessions":
-                packed.seek(0)
-                shutil.copyfileobj(packed, page, 1 << 20)
-            else:
-                page.write(parts[piece].encode())
-    whole.replace(path)
+    judges = (judge for judge in evaluation.judges if judge)
+    return [("Sessions", sessions), *evaluation.conditions.facts(judges)]

@@ -1,9 +1,10 @@
 """The report's charts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 
-from eval.reliability import SCALES
+from markupsafe import Markup
+
 from eval.render.numbers import number
 from eval.render.svg import Mark, bars, compact, dots, figure, heat
 from eval.report.evaluation import Evaluation
@@ -12,19 +13,20 @@ from eval.report.methods import label
 from eval.report.sessions import SessionFacts
 from eval.scale import mean_of
 from eval.statistics import mean_interval
-from signatures import Technique
+from signatures import SCALES, Technique
 
 _INTERVAL = "Mean and its 95% interval (t)."
 
 
-def plots(evaluation: Evaluation) -> str:
+def plots(evaluation: Evaluation) -> Iterator[Markup]:
     """All charts of a comparison, as HTML figures."""
-    charts: list[str] = []
     for judge in evaluation.judges:
         if judge:
-            charts += [*_scales(evaluation, judge), *_shifts(evaluation, judge)]
-    charts += [*_techniques(evaluation), *_lengths(evaluation), *_costs(evaluation)]
-    return "".join(charts)
+            yield from _scales(evaluation, judge)
+            yield from _shifts(evaluation, judge)
+    yield from _techniques(evaluation)
+    yield from _lengths(evaluation)
+    yield from _costs(evaluation)
 
 
 def _there(values: Iterable[float | None]) -> list[float]:
@@ -43,7 +45,7 @@ def _by(evaluation: Evaluation, judge: str) -> str:
     return f" (judge {judge})" if len(evaluation.judges) > 1 else ""
 
 
-def _scales(evaluation: Evaluation, judge: str) -> Iterable[str]:
+def _scales(evaluation: Evaluation, judge: str) -> Iterator[Markup]:
     for name, measures in subscale_measures().items():
         scale = SCALES[name]
         for measure in measures:
@@ -58,7 +60,7 @@ def _scales(evaluation: Evaluation, judge: str) -> Iterable[str]:
             yield figure(title, dots(title, rows, scale.low, scale.high), _INTERVAL)
 
 
-def _shifts(evaluation: Evaluation, judge: str) -> Iterable[str]:
+def _shifts(evaluation: Evaluation, judge: str) -> Iterator[Markup]:
     measures = shift_measures()
     for positive, negative in zip(measures[::2], measures[1::2], strict=True):
         rows = []
@@ -83,7 +85,7 @@ def _shifts(evaluation: Evaluation, judge: str) -> Iterable[str]:
         yield figure(title, dots(title, rows, -bound, bound), "After minus before.", legend)
 
 
-def _techniques(evaluation: Evaluation) -> Iterable[str]:
+def _techniques(evaluation: Evaluation) -> Iterator[Markup]:
     for method in evaluation.methods:
         cases = [c for c in evaluation.cases if c.method == method and any(c.techniques)]
         if not cases:
@@ -107,7 +109,7 @@ def _share(cases: Sequence[SessionFacts], technique: str, exchange: int) -> floa
     )
 
 
-def _lengths(evaluation: Evaluation) -> Iterable[str]:
+def _lengths(evaluation: Evaluation) -> Iterator[Markup]:
     messages, words = [], []
     for method in evaluation.methods:
         cases = [case for case in evaluation.cases if case.method == method]
@@ -125,7 +127,7 @@ def _lengths(evaluation: Evaluation) -> Iterable[str]:
     yield figure(title, chart, _INTERVAL, ("counselor", "client"))
 
 
-def _costs(evaluation: Evaluation) -> Iterable[str]:
+def _costs(evaluation: Evaluation) -> Iterator[Markup]:
     if not evaluation.usage:
         return
     rows, unknown = [], 0

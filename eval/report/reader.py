@@ -38,7 +38,7 @@ def details(session: Session, scores: Sequence[Score]) -> dict[str, Any]:
         "reason": session.seed.reason_counseling,
         "opening": [m.model_dump() for m in session.history[:2]],
         "plan": plan and {"technique": str(plan.technique), "text": plan.plan},
-        "turns": [_exchange(exchange) for exchange in session.exchanges],
+        "exchanges": [_exchange(exchange) for exchange in session.exchanges],
         "end": session.end or "exchanges",
         "models": session.provenance.get("models", {}),
         "scores": [

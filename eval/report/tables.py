@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
 from eval.report.evaluation import Evaluation, variants
-from eval.report.layouts import MEASURES, Layout, Measure, layouts, members
+from eval.report.layouts import Layout, Measure, layouts, members
 from eval.report.methods import label
 from eval.statistics import Paired, holm, paired
 
@@ -125,7 +125,7 @@ def fill(layout: Layout, evaluation: Evaluation, judge: str) -> Table | None:
     if alone or not evaluation.own.intersection(rows):
         return None
     cells, margins = [], []
-    for measure in MEASURES:
+    for measure in layout.measures:
         columns = {
             row: evaluation.column(judge, measure.scale, measure.name, row, measure.attitude)
             for row in rows

@@ -4,9 +4,9 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from magnet.console.tables import print_line
 from magnet.core.session import Session
 from magnet.lm import Meter
 
@@ -104,7 +104,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Prints a line that stays."""
-        self.console.print(escape(text), highlight=False, soft_wrap=True)
+        print_line(self.console, text)
 
     def exchange(self, session: Session) -> None:
         """An exchange is finished."""

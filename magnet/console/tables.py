@@ -1,9 +1,14 @@
-"""Tables on the terminal."""
+"""Lines and tables on the terminal."""
 
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+
+
+def print_line(console: Console, text: str) -> None:
+    """Prints text as it is: no markup, no colours of Rich's own, lines as long as they are."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from pydantic import ValidationError
+
 
 class UsageError(Exception):
     """Bad input. Commands print it without a traceback and leave with exit code 2.
@@ -21,6 +23,18 @@ class UsageError(Exception):
 def missing_extra(extra: str, what: str) -> UsageError:
     """The error where a part needs packages that are installed on request."""
     return UsageError(what, f"Install it: pip install 'magnet-sessions[{extra}]'")
+
+
+def first_of(error: ValidationError, table: str = "") -> tuple[str, str]:
+    """The first thing that is wrong: its field, dotted, "" for the whole; and what is wrong.
+
+    Args:
+        error: what pydantic found.
+        table: the field that was checked, where it is part of something larger.
+    """
+    first = error.errors()[0]
+    field = ".".join(map(str, [table, *first["loc"]] if table else first["loc"]))
+    return field, first["msg"].removeprefix("Value error, ")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -4,43 +4,32 @@
 
     study.toml        the study as it was resolved
     provenance.json   models, prompts, seeds, versions; ``identity`` decides what may resume
-    journal/          one file a session under way, one line a finished exchange
+    journal/          one file a session under way, one line a finished exchange; the first line
+                      also says whose it is: session, method, seed
     sessions/         finished sessions, published by atomic rename
     usage.json        calls, tokens and money by role, over all invocations
     timings.jsonl     seconds and cached tokens, which differ from run to run
 """
 
-import fcntl
-import os
-import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import orjson
 
 from magnet.core.errors import UsageError
+from magnet.core.files import (
+    Appender,
+    cut_torn,
+    lock,
+    read_lines,
+    write_atomically,
+    write_json,
+    write_lines,
+)
 from magnet.core.session import Exchange, Session, load_plan
-
-_PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-
-
-def write_atomically(path: Path, data: bytes, durable: bool = True) -> None:
-    """Writes a file so that it is there whole or not at all.
-
-    Args:
-        path: where to.
-        data: its bytes.
-        durable: wait until the disk has it.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
-
+from signatures import Plan
 
 _OWN = {"sessions", "journal", ".lock", "study.toml"}
 
@@ -57,7 +46,7 @@ class RunDirectory:
         self.sessions = path / "sessions"
         self.journals = path / "journal"
         self._lock: IO[bytes] | None = None
-        self._timings: IO[bytes] | None = None
+        self._timings = Appender(path / "timings.jsonl")
 
     def open(self, study_toml: str, provenance: dict[str, Any]) -> None:
         """Creates the directory, or takes up one of the same study.
@@ -99,7 +88,7 @@ class RunDirectory:
                 )
         else:
             write_atomically(self.path / "study.toml", study_toml.encode())
-            write_atomically(known, orjson.dumps(provenance, option=_PRETTY))
+            write_json(known, provenance)
         for orphan in self.sessions.glob(".*.tmp"):
             orphan.unlink()
 
@@ -109,13 +98,7 @@ class RunDirectory:
         Raises:
             UsageError: one has it.
         """
-        self._lock = (self.path / ".lock").open("wb")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"{self.path} is in use by another process", "Wait for it, or name another --out."
-            ) from None
+        self._lock = lock(self.path)
 
     def note_judges(self, judges: dict[str, Any]) -> None:
         """Adds judges, by ``Score.judge_id``, to the provenance."""
@@ -125,13 +108,13 @@ class RunDirectory:
         if judges.items() <= known.items():
             return
         whole["judges"] = known | judges
-        write_atomically(path, orjson.dumps(whole, option=_PRETTY))
+        write_json(path, whole)
 
     def close(self) -> None:
         """Lets other processes have it."""
-        for file in (self._timings, self._lock):
-            if file is not None:
-                file.close()
+        self._timings.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def finished(self) -> set[str]:
         """Ids of the finished sessions."""
@@ -151,13 +134,13 @@ class RunDirectory:
     def publish(self, session: Session) -> Path:
         """Writes the finished session and drops its journal."""
         path = self.sessions / f"{session.id}.json"
-        write_atomically(path, orjson.dumps(session.to_json(), option=_PRETTY))
+        write_json(path, session.to_json())
         (self.journals / f"{session.id}.jsonl").unlink(missing_ok=True)
         return path
 
     def save_usage(self, usage: dict[str, Any]) -> None:
         """Writes the usage sums."""
-        write_atomically(self.path / "usage.json", orjson.dumps(usage, option=_PRETTY), False)
+        write_json(self.path / "usage.json", usage, durable=False)
 
     def load_usage(self) -> dict[str, Any]:
         """The usage sums of earlier invocations."""
@@ -168,10 +151,7 @@ class RunDirectory:
 
     def add_timing(self, record: dict[str, Any]) -> None:
         """Appends a line to timings.jsonl."""
-        if self._timings is None:
-            self._timings = (self.path / "timings.jsonl").open("ab")
-        self._timings.write(orjson.dumps(record) + b"\n")
-        self._timings.flush()
+        self._timings.add(record)
 
 
 class Journal:
@@ -180,40 +160,25 @@ class Journal:
     Args:
         path: its file.
         exchanges: how many exchanges it holds.
+        head: whose it is, for the next line to say; empty where an earlier line does.
     """
 
-    def __init__(self, path: Path, exchanges: int) -> None:
-        self.path, self.exchanges = path, exchanges
+    def __init__(self, path: Path, exchanges: int, head: dict[str, Any]) -> None:
+        self.path, self.exchanges, self.head = path, exchanges, head
 
     @classmethod
     def open(cls, path: Path, session: Session) -> tuple["Journal", str | None]:
         """See RunDirectory.resume."""
-        raw = path.read_bytes() if path.is_file() else b""
-        good, dropped = 0, None
-        for number, line in enumerate(raw.splitlines(keepends=True), 1):
-            try:
-                if not line.endswith(b"\n"):
-                    raise ValueError("no line break")
-                record = orjson.loads(line)
-                if not isinstance(record, dict):
-                    raise ValueError("not an object")  # noqa: TRY004 - damage, like the rest
-                if "reply" in record:
-                    if plan := record.pop("plan", None):
-                        session.plan = load_plan(plan)
-                    session.exchanges.append(Exchange.model_validate(record))
-                elif "unfinished" not in record:
-                    raise ValueError("neither an exchange nor a note")
-            except ValueError:
-                if good + len(line) < len(raw):
-                    raise UsageError(
-                        f"{path}, line {number}: damaged",
-                        "Delete the file to play this session again from its start.",
-                    ) from None
-                dropped = f"{session.id}: the torn last line of its journal was dropped"
-                os.truncate(path, good)
-                break
-            good += len(line)
-        return cls(path, len(session.exchanges)), dropped
+        ours = {"id": session.id, "method": session.method, "seed_id": session.seed.seed_id}
+        head = {"session": ours}
+        for owner, plan, exchange in read_lines(path, _read_line, _damaged):
+            if owner not in (None, ours):
+                raise UsageError(f"{path} is the journal of another session: {owner}", _AGAIN)
+            head = head if owner is None else {}
+            session.plan = plan or session.plan
+            session.exchanges += [exchange] if exchange else []
+        dropped = f"{session.id}: the torn last line of its journal was dropped"
+        return cls(path, len(session.exchanges), head), dropped if cut_torn(path) else None
 
     def append(self, session: Session) -> None:
         """Adds the session's last exchange and waits until the disk has it."""
@@ -229,9 +194,24 @@ class Journal:
 
     def _write(self, record: dict[str, Any]) -> None:
         with self.path.open("ab") as file:
-            file.write(orjson.dumps(record) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            write_lines(file, [self.head | record], durable=True)
+        self.head = {}
+
+
+_AGAIN = "Delete the file to play this session again from its start."
+
+
+def _read_line(record: dict[str, Any]) -> tuple[Any, Plan | None, Exchange | None]:
+    """Of a line of a journal: whose it is, the plan, the exchange, as far as it holds them."""
+    owner, plan = record.pop("session", None), record.pop("plan", None)
+    if "reply" not in record and "unfinished" not in record:
+        raise ValueError("neither an exchange nor a note")
+    exchange = Exchange.model_validate(record) if "reply" in record else None
+    return owner, load_plan(plan) if plan else None, exchange
+
+
+def _damaged(place: str, error: Exception) -> UsageError:
+    return UsageError(f"{place}: damaged", _AGAIN)
 
 
 def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
@@ -264,26 +244,6 @@ def method_names(whole: dict[str, Any]) -> list[str]:
     return [m.rpartition(":")[2] if m in own else m for m in whole["study"]["methods"]]
 
 
-def check_free(path: Path, needed: float, what: str) -> None:
-    """Refuses what would fill the disk.
-
-    Args:
-        path: where it goes; it need not be there yet.
-        needed: bytes.
-        what: takes them.
-
-    Raises:
-        UsageError: less is free.
-    """
-    there = next(p for p in (path, *path.resolve().parents) if p.exists())
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise UsageError(
-            f"{there} has {free / 1e6:.0f} MB free; {what} takes about {needed / 1e6:.0f} MB",
-            "Free some, or name another folder: --out DIR",
-        )
-
-
 def read_sessions(path: Path) -> Iterator[Session]:
     """The finished sessions of a run directory, in order, one at a time.
 
@@ -311,16 +271,32 @@ def read_session(file: Path) -> Session:
         raise UsageError(f"{file} is not a session file: {error}") from None
 
 
-def unfinished(path: Path) -> Iterator[tuple[str, str]]:
-    """Ids of sessions under way, each with the last reason noted in its journal."""
+@dataclass(frozen=True)
+class Unfinished:
+    """A session under way.
+
+    Attributes:
+        id: its name in the run.
+        method: the generation system; None where its journal does not say.
+        reason: the last one noted in its journal, or ``interrupted``.
+    """
+
+    id: str
+    method: str | None
+    reason: str
+
+
+def unfinished(path: Path) -> Iterator[Unfinished]:
+    """A run's sessions under way, as their journals tell of them."""
     for file in sorted((path / "journal").glob("session_*.jsonl")):
         if (path / "sessions" / f"{file.stem}.json").is_file():  # killed while publishing
             continue
-        reason = "interrupted"
-        for line in file.read_bytes().splitlines():
-            try:
-                record = orjson.loads(line)
-            except ValueError:
-                continue
-            reason = record.get("unfinished", "interrupted")
-        yield file.stem, reason
+        method, reason = None, "interrupted"
+        for said, why in read_lines(file, _state, None):
+            method, reason = said or method, why
+        yield Unfinished(file.stem, method, reason)
+
+
+def _state(record: dict[str, Any]) -> tuple[str | None, str]:
+    """What a line of a journal says of method and reason."""
+    return record.get("session", {}).get("method"), record.get("unfinished", "interrupted")

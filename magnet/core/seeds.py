@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from magnet.core.errors import UsageError
+from magnet.core.errors import UsageError, first_of
 from magnet.core.upstream import ARCHIVE, data_folder, read_source
 
 OURS = "ours"
@@ -267,10 +267,9 @@ def load_seeds(source: str | Path = OURS) -> SeedFile:
         try:
             seed = GenerationSeed.from_entry(entry)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "the entry"
+            field, wrong = first_of(error)
             raise UsageError(
-                f"seeds: {path}, entry {number}: {field}: {first['msg']}",
+                f"seeds: {path}, entry {number}: {field or 'the entry'}: {wrong}",
                 "docs/seeds.md describes the format.",
             ) from None
         if seed.seed_id in seeds:

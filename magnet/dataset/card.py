@@ -1,10 +1,7 @@
 """The dataset card: what the data are, where they come from, what is wrong with them."""
 
 from importlib.resources import files
-from string import Template
 from typing import Any
-
-import yaml
 
 from magnet.core.seeds import SPLITS
 from magnet.dataset import card_tables as facts
@@ -30,19 +27,19 @@ _UNKNOWN = "Not known. Find out before you share these data or a model trained o
 
 def card(source: Source) -> str:
     """The dataset card: YAML for ``datasets`` and the Hub, then Markdown."""
-    front = yaml.safe_dump(_front(source), sort_keys=False, allow_unicode=True)
-    template = (files("magnet.dataset") / "card.md").read_text(encoding="utf-8")
+    from huggingface_hub import DatasetCard, DatasetCardData
+
     pairs = source.pairs
-    empty = [split for split in SPLITS if split not in source.files]
-    missing = f"\n- There is no file for {' and '.join(empty)}: no session fell to it."
-    body = Template(template).substitute(
+    written = DatasetCard.from_template(
+        DatasetCardData(**_front(source)),
+        template_str=(files("magnet.dataset") / "card.md").read_text(encoding="utf-8"),
         name=source.name,
         origin=_ADOPTED.format(source.seeds) if source.adopted else _PLAYED,
         splits=facts.splits(source),
         groups=facts.groups(source),
         shape=SHAPES[source.format_].what,
         rule=pairs.rule,
-        empty=missing if empty else "",
+        empty=" and ".join(split for split in SPLITS if split not in source.files),
         left_out=facts.listed(pairs.left_out),
         skipped=facts.listed(pairs.skipped),
         first=next(iter(source.files)),
@@ -55,7 +52,7 @@ def card(source: Source) -> str:
         near=facts.near(source.near),
         terms=_terms(source),
     )
-    return f"---\n{front}---\n\n{body}"
+    return f"{written}\n"
 
 
 def _front(source: Source) -> dict[str, Any]:

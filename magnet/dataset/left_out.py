@@ -2,7 +2,6 @@
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from magnet.core.errors import UsageError
@@ -21,7 +20,7 @@ def read_flags(run: Path) -> dict[str, str]:
     path = run / FLAGS
     if not path.is_file():
         return {}
-    known = {id_ for id_, _ in unfinished(run)}
+    known = {one.id for one in unfinished(run)}
     known |= {file.stem for file in (run / "sessions").glob("session_*.json")}
     flags: dict[str, str] = {}
     try:
@@ -41,17 +40,17 @@ def read_flags(run: Path) -> dict[str, str]:
     return flags
 
 
-def unfinished_by_reason(run: Path, methods: Sequence[str], method: str | None) -> Counter[str]:
+def unfinished_by_reason(run: Path, method: str | None) -> Counter[str]:
     """Sessions under way, by the reason they stopped.
 
     Args:
         run: the run directory.
-        methods: the study's; a session's number gives its method.
-        method: whose sessions; all of them for None.
+        method: whose sessions, and those of unknown method; all of them for None.
     """
     counts: Counter[str] = Counter()
-    for id_, reason in unfinished(run):
-        number = int(id_.removeprefix("session_")) - 1
-        if method in (None, methods[number % len(methods)]):
-            counts[f"unfinished: {reason}"] += 1
+    for one in unfinished(run):
+        if method in (None, one.method):
+            counts[f"unfinished: {one.reason}"] += 1
+        elif one.method is None:
+            counts[f"unfinished, method unknown: {one.reason}"] += 1
     return counts

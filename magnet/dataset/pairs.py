@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from magnet.core.errors import UsageError
-from magnet.core.journal import method_names, read_provenance, read_sessions
+from magnet.core.journal import read_provenance, read_sessions
 from magnet.core.seeds import SPLIT, SPLITS, GenerationSeed, Split
 from magnet.core.session import Message, Session, transcript
 from magnet.dataset.left_out import read_flags, unfinished_by_reason
 from magnet.dataset.split import read_split, seeds_of, split_clients
 from programs.counselor import Moment
 from prompts_frozen import load_prompts
+from signatures import AGENTS
 
 __all__ = ["SPLITS", "Pair", "PairSet", "Split", "messages_for", "read_pairs", "tuned_agent"]
 
@@ -82,8 +83,8 @@ def tuned_agent(method: str) -> str:
     >>> [tuned_agent(m) for m in ("magnet-c", "cactus", "tuned-psych8k", "adopted")]
     ['tuned-magnet', 'tuned-cactus', 'tuned-psych8k', 'tuned-magnet']
     """
-    name = method.removeprefix("tuned-")
-    return f"tuned-{name}" if name in ("cactus", "psych8k") else "tuned-magnet"
+    name = f"tuned-{method.removeprefix('tuned-')}"
+    return name if name in AGENTS else "tuned-magnet"
 
 
 def messages_for(pair: Pair, prompts: str = "ours", drop: int = 0) -> list[dict[str, str]]:
@@ -165,7 +166,7 @@ def read_pairs(
             left_out[reason] += 1
         else:
             pairs += _pairs(session, parts[session.seed.client_id], skipped)
-    left_out.update(unfinished_by_reason(run, method_names(provenance), method))
+    left_out.update(unfinished_by_reason(run, method))
     _check_found(run, method, found)
     if not pairs:
         why = ", ".join(f"{n} {reason}" for reason, n in sorted(left_out.items()))
@@ -185,7 +186,8 @@ def _unfit(session: Session, parts: Mapping[str, Split]) -> str | None:
     """Why a finished session gives no pairs."""
     if session.seed.client_id not in parts:
         return "not in the split file"
-    sees_client = tuned_agent(session.method) != "tuned-psych8k"
+    shown = AGENTS[tuned_agent(session.method)].signature.input_fields
+    sees_client = "client_information" in shown
     if sees_client and not (session.seed.client_information and session.seed.reason_counseling):
         return "no client information"
     return None

@@ -1,17 +1,16 @@
 """What an export holds, on the terminal."""
 
+from functools import partial
+
 from rich.console import Console
 
-from magnet.console.tables import print_table
+from magnet.console.tables import print_line, print_table
 from magnet.dataset.export import NEAR, Exported
 
 
 def print_export(done: Exported, console: Console) -> None:
     """Prints rows, sessions and clients by split, what was left out, and where it all is."""
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
+    say = partial(print_line, console)
     pairs = done.pairs
     lines = [
         [s, f"{len(pairs.of(s)):,}", str(pairs.sessions[s]), str(pairs.clients[s])]

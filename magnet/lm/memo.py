@@ -9,13 +9,13 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import orjson
 from dspy.lm15 import Message, Request, Response
 from dspy.lm15 import Usage as Tokens
 
 from magnet.core.errors import UsageError
+from magnet.core.files import Appender, cut_torn, read_lines
 from magnet.lm.http import Engine, call_of, log_call
 from magnet.lm.spec import Price
 from magnet.lm.usage import Call, Meter, Usage
@@ -36,34 +36,17 @@ class Memo:
         self.path = path
         self.answers: dict[str, dict[str, Any]] = {}
         self.hits = 0
-        self._file: IO[bytes] | None = None
-        if path is not None and path.is_file():
-            self._load(path)
-
-    def _load(self, path: Path) -> None:
-        raw = path.read_bytes()
-        lines = raw.splitlines(keepends=True)
-        for number, line in enumerate(lines, 1):
-            try:
-                record = orjson.loads(line)
-                self.answers[record["key"]] = record
-            except (ValueError, KeyError, TypeError):
-                if number < len(lines) or line.endswith(b"\n"):
-                    raise UsageError(
-                        f"{path}, line {number}: damaged",
-                        "Delete the line to have the question asked again.",
-                    ) from None
-                with path.open("r+b") as file:  # a torn last line, of a kill, goes
-                    file.truncate(len(raw) - len(line))
+        self._file = Appender(path) if path is not None else None
+        if path is not None:
+            for answer in read_lines(path, lambda record: {record["key"]: record}, _damaged):
+                self.answers |= answer
+            cut_torn(path)
 
     def add(self, key: str, answer: dict[str, Any]) -> None:
         """Keeps an answer; it is with the operating system before this returns."""
         self.answers[key] = answer
-        if self.path is not None:
-            if self._file is None:
-                self._file = self.path.open("ab")
-            self._file.write(orjson.dumps({"key": key} | answer) + b"\n")
-            self._file.flush()
+        if self._file is not None:
+            self._file.add({"key": key} | answer)
 
     def count_into(self, meter: Meter) -> None:
         """Counts all answers that are kept into a meter, as the calls they once were."""
@@ -76,7 +59,10 @@ class Memo:
         """Closes the file."""
         if self._file is not None:
             self._file.close()
-            self._file = None
+
+
+def _damaged(place: str, error: Exception) -> UsageError:
+    return UsageError(f"{place}: damaged", "Delete the line to have the question asked again.")
 
 
 class MemoEngine:

@@ -7,26 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt
 
-#: The roles that can each have a model of their own; unset ones take ``default``.
-ROLES = (
-    "planner",
-    "reflection",
-    "questioning",
-    "solutions",
-    "normalizing",
-    "psychoeducation",
-    "technique",
-    "response",
-    "client",
-    "judge",
-    "optimizer",
-    "tuned-magnet",
-    "tuned-cactus",
-    "tuned-psych8k",
-)
-
-#: Roles whose unset keys come from another role's table before those of ``default``.
-PARENTS = {"tuned-magnet": "response", "tuned-cactus": "response", "tuned-psych8k": "response"}
+from signatures import PARENTS
 
 #: What a role does not take over from ``default`` once it names a URL of its own: a key, above
 #: all, must not reach another server.

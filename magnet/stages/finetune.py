@@ -4,12 +4,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from magnet.console.tables import print_line
 from magnet.core.errors import UsageError
 from magnet.study.spec import Study
 from magnet.training.recipe import Recipe, load_recipe
+from signatures import PARENTS
 
 #: Methods whose sessions the paper tunes a counselor on.
-TUNED_ON = ("magnet", "cactus", "psych8k")
+TUNED_ON = tuple(name.removeprefix("tuned-") for name in PARENTS)
 
 
 def recipe_of(study: Study) -> Recipe:
@@ -63,10 +65,10 @@ def finetune_stage(study: Study, run: Path, console: Console) -> None:
         clients = study.finetune.clients
         plan = make_plan(run, method, recipe_of(study), clients=clients)
         out = default_folder(run, method, clients)
-        console.print(f"Fine-tuning {plan.agent} on sessions of {method}.", highlight=False)
+        print_line(console, f"Fine-tuning {plan.agent} on sessions of {method}.")
         finetune(plan, out, console, merged=study.finetune.merge)
         print_tuned(out, console)
         adapters[plan.agent] = out / "adapter"
     study_file = run / "evaluate.toml"
     if write_evaluation(plan, study_file, adapters):
-        console.print(f"All of them together: {study_file}", highlight=False, soft_wrap=True)
+        print_line(console, f"All of them together: {study_file}")

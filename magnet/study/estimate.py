@@ -7,13 +7,13 @@ import dspy
 from rich.console import Console
 
 from magnet.console.progress import money_text
-from magnet.console.tables import print_table
+from magnet.console.tables import print_line, print_table
 from magnet.core.seeds import GenerationSeed
-from magnet.lm import ROLES
 from magnet.lm.usage import cost
 from magnet.study.prepare import Prepared, role_of
 from magnet.study.spec import Study
 from programs import Agent, Client, Judge
+from signatures import QUESTIONS, ROLES
 
 #: Characters a token holds, roughly, in English text.
 CHARS = 4
@@ -77,22 +77,21 @@ def _input_tokens(
 
 
 def _judging(study: Study, seeds: Sequence[GenerationSeed], methods: int) -> RoleEstimate:
-    """The judges' calls; PANAS before is asked once a client, all else about every session."""
+    """The judges' calls; a form before the session is asked once per client."""
     row, limit = RoleEstimate("judge"), _limit(study, "judge")
     said = (_limit(study, "response") + _limit(study, "client")) * study.exchanges
     clients = len({seed.client_id for seed in seeds})
     form = sum(len(seed.intake_form) for seed in seeds) // CHARS // len(seeds)
-    for scale in study.scales:
-        for agent in Judge(study.prompts, study.behaviour, (scale,)).predictors():
-            before, panas = agent.name == "panas-before", scale == "panas"
-            asked = clients if before else len(seeds) * methods
-            asked *= len(study.judge_specs()) * (1 if panas else study.judge_repeats)
-            prompt = agent.frozen.prompt
-            shown = (len(prompt.system or "") + len(prompt.user)) // CHARS
-            shown += (0 if before else said) + (form if panas else 0)
-            row.calls += asked
-            row.input_tokens += asked * shown
-            row.output_tokens += asked * limit
+    for name, agent in Judge(study.prompts, study.behaviour, study.scales).agents.items():
+        before, whole = QUESTIONS[name].when == "before", QUESTIONS[name].scale.form
+        asked = clients if before else len(seeds) * methods
+        asked *= len(study.judge_specs()) * (1 if whole else study.judge_repeats)
+        prompt = agent.frozen.prompt
+        shown = (len(prompt.system or "") + len(prompt.user)) // CHARS
+        shown += (0 if before else said) + (form if whole else 0)
+        row.calls += asked
+        row.input_tokens += asked * shown
+        row.output_tokens += asked * limit
     return row
 
 
@@ -145,11 +144,10 @@ def print_estimate(prepared: Prepared, console: Console) -> None:
     sums = [sum(getattr(r, n) for r in rows) for n in ("calls", "input_tokens", "output_tokens")]
     lines.append(["total", *(f"{s:,}" for s in sums), money_text(money)])
     study = prepared.study
-    console.print(
+    print_line(
+        console,
         f"{study.name}: {prepared.sessions} sessions of {study.exchanges} exchanges. "
         "Replies at their token limit, 4 characters a token, no retries.",
-        highlight=False,
-        soft_wrap=True,
     )
     columns = ["role", "calls", "input tokens", "output tokens", "money"]
     print_table(console, columns, lines)

@@ -10,15 +10,16 @@ from typing import Any
 import dspy
 
 from magnet.core.errors import UsageError
-from magnet.core.journal import check_free
+from magnet.core.files import check_free
 from magnet.core.seeds import GenerationSeed, SeedFile, load_seeds
-from magnet.lm import ROLES, LMSpec, Meter, make_lm, resolve
+from magnet.lm import LMSpec, Meter, make_lm, resolve
 from magnet.lm.http import Asker, Engine
 from magnet.study.spec import Study, load_study
 from programs import METHODS, Agent, Client, MagnetCounselor
 from programs.artefact import Artefact
 from programs.artefact import load as load_artefact
 from programs.own import make_own, name_of
+from signatures import QUESTIONS, ROLES
 
 #: Faults of server and network that are borne for one answer, as an agent bears them.
 FAULTS = 7
@@ -47,7 +48,7 @@ def make_programs(
         _leave_out(study, counselors)
     for artefact in artefacts:
         optimized = artefact.apply(agents_of(counselors, client))
-        judges = any(name.startswith(("ctrs-", "wai-")) for name in artefact.agents)
+        judges = any(name in QUESTIONS for name in artefact.agents)
         if not optimized and not judges:
             raise UsageError(
                 f"the methods {', '.join(study.methods)} have no agent {artefact.agents[0]!r}, "

@@ -20,13 +20,13 @@ from pydantic import (
     model_validator,
 )
 
-from magnet.core.errors import UsageError, nearest
-from magnet.lm.spec import CONNECTION, PARENTS, ROLES, LMSpec, Price, spec_for
+from magnet.core.errors import UsageError, first_of, nearest
+from magnet.lm.spec import CONNECTION, LMSpec, Price, spec_for
 from magnet.lm.usage import Budget
 from magnet.study.optimize import OptimizeSpec
 from programs import METHODS, PROFILES, Profile
 from programs.own import is_own, look_in, name_of, source_sha256
-from signatures import SPECIALISTS
+from signatures import PARENTS, ROLES, SCALES, SPECIALISTS
 
 #: Keys that change where or how fast a run goes, not what comes out: a run directory may be
 #: continued with others.
@@ -122,7 +122,7 @@ class Study(BaseModel):
     exchanges: PositiveInt = 20
     seed: int = 0
     stages: list[Literal["generate", "judge", "finetune", "report"]] = ["generate"]
-    scales: list[Literal["ctrs", "wai", "panas"]] = ["ctrs", "wai", "panas"]
+    scales: list[str] = list(SCALES)
     repeats: PositiveInt | None = None
     judges: dict[str, dict[str, Any]] = {}
     expected: bool = False
@@ -136,6 +136,14 @@ class Study(BaseModel):
     budget: Budget = Budget()
     finetune: Finetune = Finetune()
     lm: dict[str, dict[str, Any]] = {}
+
+    @field_validator("scales")
+    @classmethod
+    def _known_scales(cls, scales: list[str]) -> list[str]:
+        for scale in scales:
+            if scale not in SCALES:
+                raise ValueError(f"there is no scale {scale!r}{nearest(scale, SCALES)}")
+        return scales
 
     @field_validator("methods")
     @classmethod
@@ -345,9 +353,8 @@ def _checked(build: Callable[[], Any], study: Study, table: str) -> None:
     try:
         build()
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, (table, *first["loc"])))
-        raise UsageError(f"study {study.name}: {field}: {first['msg']}") from None
+        field, wrong = first_of(error, table)
+        raise UsageError(f"study {study.name}: {field}: {wrong}") from None
 
 
 def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
@@ -373,8 +380,6 @@ def load_study(source: str = "demo", settings: Sequence[str] = ()) -> Study:
             _checked(partial(study.spec, role), study, f"lm.{role}")
         _checked(study.judge_specs, study, "judges")
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        text = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"study {source}: {field}: {text}") from None
+        field, wrong = first_of(error)
+        raise UsageError(f"study {source}: {field}: {wrong}") from None
     return study

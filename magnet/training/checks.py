@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from magnet.core.errors import UsageError, missing_extra, nearest
-from magnet.core.journal import check_free
+from magnet.core.files import check_free
 from magnet.training.base import cuda, open_config
 from magnet.training.plan import BYTES, Plan, skeleton
 from magnet.training.recipe import Recipe

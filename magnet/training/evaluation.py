@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import tomli_w
 
-from magnet.core.journal import write_atomically
+from magnet.core.files import write_atomically
 from magnet.dataset.split import SEED_FILE
 from magnet.training.plan import Plan
 

@@ -9,8 +9,10 @@ from typing import Any
 import orjson
 from rich.console import Console
 
+from magnet.console.tables import print_line
 from magnet.core.errors import UsageError
-from magnet.core.journal import RunDirectory, write_atomically
+from magnet.core.files import write_json
+from magnet.core.journal import RunDirectory
 from magnet.study.spec import digest
 from magnet.training.base import cuda
 from magnet.training.checks import check_machine, check_plan
@@ -124,8 +126,7 @@ def _begin(plan: Plan, out: Path, identity: dict[str, Any], report_to: str | Non
     (out / "recipe.yaml").write_text(recipe_yaml(plan.recipe), encoding="utf-8")
     (out / JOB).write_bytes(orjson.dumps({"base": plan.base, "report_to": report_to}))
     whole = {"identity": identity} | provenance_of(plan)
-    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    write_atomically(out / PROVENANCE, orjson.dumps(whole, option=option))
+    write_json(out / PROVENANCE, whole)
 
 
 def _launch(out: Path, recipe: Recipe, console: Console) -> None:
@@ -164,7 +165,7 @@ def _measure(plan: Plan, out: Path, keep: Path | None, console: Console) -> None
     recipe, rows, found = plan.recipe, plan.validation.rows, {}
     temporary = keep.with_name(f".{keep.name}.tmp") if keep else None
     if rows:
-        console.print(f"Measuring {len(rows)} held-out replies.", highlight=False)
+        print_line(console, f"Measuring {len(rows)} held-out replies.")
         found = measure_all(plan.base, out / ADAPTER, recipe.serve, rows, temporary)
     elif temporary:
         merge(plan.base, out / ADAPTER, recipe.serve, temporary)

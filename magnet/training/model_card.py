@@ -1,14 +1,11 @@
 """The model card of an adapter, and the sentences on what could not be done for it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
-import yaml
-
+from eval.render.numbers import likelihood_rows
 from magnet.dataset.card_tables import listed, table
 from magnet.training.evaluation import serve_command
 from magnet.training.measure import Likelihood, arithmetic
@@ -23,6 +20,8 @@ NONE_HELD_OUT = (
     "Likelihood is not measured: the adapter learns from all clients, so no reply is held out."
 )
 NONE_UNSEEN = "There is no evaluate.toml: no client of the run is unseen."
+#: Models as ``likelihood_rows`` names them on a card and on the terminal.
+MEASURED = {"base": "base", "adapter": "base with the adapter", "merged": "merged"}
 #: Whose weights the embedded LM's are, in four bits.
 _SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -35,16 +34,6 @@ def seen_clients(plan: Plan) -> list[str]:
 def why_not_measured(plan: Plan) -> str:
     """Why there is no likelihood where there is none."""
     return NONE_HELD_OUT if plan.clients == "all" else NO_VALIDATION
-
-
-def likelihood_rows(measured: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Model, NLL and perplexity as they are printed, from metrics.json's ``validation``."""
-    names = {"base": "base", "adapter": "base with the adapter", "merged": "merged"}
-    return [
-        (text, f"{measured[name]['nll']:.4f}", f"{measured[name]['perplexity']:.2f}")
-        for name, text in names.items()
-        if name in measured
-    ]
 
 
 def model_card(
@@ -63,15 +52,17 @@ def model_card(
         found: likelihood of the validation replies by model; empty where there are none.
         studied: whether there is a study to evaluate it with.
     """
+    from huggingface_hub import ModelCard, ModelCardData
+
     recipe, pairs = plan.recipe, plan.pairs
     base = plan.recipe.model if plan.recipe.model != EMBEDDED else _SMOLLM2
-    front = {
-        "base_model": base,
-        "library_name": "peft",
-        "language": ["en"],
-        "license": "other",
-        "tags": ["synthetic", "counseling", "lora", "research-only"],
-    }
+    metadata = ModelCardData(
+        base_model=base,
+        library_name="peft",
+        language=["en"],
+        license="other",
+        tags=["synthetic", "counseling", "lora", "research-only"],
+    )
     rows = [
         (split, pairs.clients[split], pairs.sessions[split], len(pairs.of(split)))
         for split in plan.splits
@@ -84,8 +75,9 @@ def model_card(
     shown = "model template loss quantization precision r alpha dropout learning_rate epochs"
     settings = recipe.model_dump(mode="json")
     values = [(key, settings[key]) for key in shown.split() if settings[key] is not None]
-    template = (files("magnet.training") / "model_card.md").read_text(encoding="utf-8")
-    body = Template(template).substitute(
+    card = ModelCard.from_template(
+        metadata,
+        template_str=(files("magnet.training") / "model_card.md").read_text(encoding="utf-8"),
         method=plan.method,
         agent=plan.agent,
         prompts=plan.prompts,
@@ -99,23 +91,23 @@ def model_card(
         rows=table(("split", "clients", "sessions", "pairs"), rows) + f"\n\n{fitted}",
         left_out=listed(pairs.left_out),
         clients=_clients(plan),
-        license=(plan.provenance.get("seeds") or {}).get("license") or "not known",
+        seeds_license=(plan.provenance.get("seeds") or {}).get("license") or "not known",
         recipe=table(("setting", "value"), values),
         steps=trained["steps"],
         likelihood=_likelihood_text(plan, found),
         serve=serve_command(plan, {plan.agent: out / ADAPTER}),
         evaluation=_evaluation_text(plan, studied),
-        lost=" (the table above says how much)" if found else "",
+        measured=bool(found),
     )
-    return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n{body}"
+    return f"{card}\n"
 
 
 def _likelihood_text(plan: Plan, found: Mapping[str, Likelihood]) -> str:
     if not found:
         return why_not_measured(plan)
     first = next(iter(found.values()))
-    measured = {name: asdict(one) | one.to_json() for name, one in found.items()}
-    shown = table(("model", "NLL a reply token (nats)", "perplexity"), likelihood_rows(measured))
+    rows = likelihood_rows({name: one.to_json() for name, one in found.items()}, MEASURED)
+    shown = table(("model", "NLL a reply token (nats)", "perplexity"), rows)
     return (
         f"{shown}\n\nOver {first.rows} replies with {first.tokens:,} tokens of the validation "
         f"split, {arithmetic(plan.recipe.serve)}."

@@ -4,13 +4,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from transformers import TrainerCallback
 
 from magnet.console.progress import PLAIN_EVERY
+from magnet.console.tables import print_line
+from magnet.core.files import write_lines
 
 _KEPT = {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
 
@@ -40,11 +41,12 @@ class Progress(TrainerCallback):
             lines = [self._record(entry) for entry in state.log_history if "loss" in entry]
             self.losses = [line["loss"] for line in lines]
             self.tokens_before = int(lines[-1]["tokens"]) if lines else 0
-            self.path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+            with self.path.open("wb") as file:
+                write_lines(file, lines)
         if self.console is None or not state.is_world_process_zero:
             return
         if self.resumed_at:
-            self.console.print(f"Going on after step {self.resumed_at}.", highlight=False)
+            print_line(self.console, f"Going on after step {self.resumed_at}.")
         if self.console.is_terminal:
             self.bar = Bar(
                 TextColumn("train"),
@@ -68,7 +70,7 @@ class Progress(TrainerCallback):
         self.tokens = int(record["tokens"]) - self.tokens_before
         self.losses.append(record["loss"])
         with self.path.open("ab") as file:
-            file.write(orjson.dumps(record) + b"\n")
+            write_lines(file, [record])
         now = time.monotonic()
         done = state.global_step - self.resumed_at
         pace = self.tokens / max(now - self.started, 1e-9)
@@ -80,9 +82,9 @@ class Progress(TrainerCallback):
         ):
             self.printed = now
             left = (now - self.started) / done * (state.max_steps - state.global_step)
-            self.console.print(
+            print_line(
+                self.console,
                 f"step {state.global_step}/{state.max_steps}, {said}, about {left:.0f} s left",
-                highlight=False,
             )
 
     def stop(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
-from magnet.core.errors import UsageError, nearest
+from magnet.core.errors import UsageError, first_of, nearest
 from magnet.study.spec import apply_setting
 
 #: The base model of a recipe that trains the embedded LM's weights.
@@ -129,10 +129,8 @@ def load_recipe(
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"recipe {source}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        ) from None
+        field, wrong = first_of(error)
+        raise UsageError(f"recipe {source}: {field}: {wrong}") from None
     if recipe.padded and recipe.packing:
         raise UsageError(
             f"recipe {source}: loss is 'padded', but packed rows have no padding",

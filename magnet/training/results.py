@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from eval.render.svg import lines, standalone
-from magnet.core.journal import write_atomically
+from magnet.core.files import write_json
 from magnet.core.seeds import SPLITS
 from magnet.study.provenance import commit, version
 from magnet.training.base import open_config
@@ -19,7 +19,6 @@ from magnet.training.plan import Plan
 from magnet.training.train import ADAPTER, LOG
 
 METRICS = "metrics.json"
-_PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 _PACKAGES = tuple(
     "magnet-sessions torch transformers trl peft bitsandbytes accelerate deepspeed datasets "
     "tokenizers".split()
@@ -82,7 +81,7 @@ def write_results(
         (folder / "README.md").write_text(text, encoding="utf-8")
     metrics = {"clients": plan.clients, "training": dict(trained)}
     metrics["validation"] = _measured(plan, found)
-    write_atomically(out / METRICS, orjson.dumps(metrics, option=_PRETTY))
+    write_json(out / METRICS, metrics)
 
 
 def _measured(plan: Plan, found: Mapping[str, Likelihood]) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """What ``magnet finetune`` prints."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import orjson
 from rich.console import Console
 
-from magnet.console.tables import print_table
+from eval.render.numbers import likelihood_rows
+from magnet.console.tables import print_line, print_table
 from magnet.training.base import cuda
 from magnet.training.model_card import (
+    MEASURED,
     NO_TEST,
     NO_VALIDATION,
     NONE_HELD_OUT,
     NONE_UNSEEN,
-    likelihood_rows,
 )
 from magnet.training.plan import Plan, flops_a_token, memory_of
 from magnet.training.recipe import EMBEDDED, recipe_yaml
@@ -26,10 +28,7 @@ _FLOPS = {"a GPU": 100e12, "a CPU": 0.05e12}
 
 def print_plan(plan: Plan, out: Path, console: Console) -> None:
     """Prints the resolved recipe, rows, tokens, steps, and what training takes, estimated."""
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
+    say = partial(print_line, console)
     sys.stdout.write(recipe_yaml(plan.recipe) + "\n")
     sys.stdout.flush()
     pairs, recipe = plan.pairs, plan.recipe
@@ -90,17 +89,14 @@ def print_tuned(folder: Path, console: Console) -> None:
 
     metrics = orjson.loads((folder / METRICS).read_bytes())
     trained, measured = metrics["training"], metrics["validation"]
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
+    say = partial(print_line, console)
     if trained["seconds"] and trained["tokens"]:
         say(
             f"{trained['steps']} steps; {trained['tokens'] / trained['seconds']:,.0f} tokens/s on "
             f"{trained['device']}; loss {trained['loss_first']:.3f} at first, "
             f"{trained['loss_last']:.3f} at last"
         )
-    if rows := likelihood_rows(measured):
+    if rows := likelihood_rows(measured, MEASURED):
         say(f"NLL a reply token of {measured['rows']} validation replies, {measured['precision']}:")
         print_table(console, ["model", "NLL", "perplexity"], rows)
     else:

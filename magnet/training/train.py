@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from rich.console import Console
 
-from magnet.core.journal import write_atomically
+from magnet.core.files import write_atomically
 from magnet.training.base import cuda, load_for_training, open_tokenizer, quiet
 from magnet.training.padding import Padded, padding_token
 from magnet.training.recipe import Recipe, load_recipe

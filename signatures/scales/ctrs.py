@@ -9,13 +9,10 @@ The choice of items, and their two groups, are those of MAGneT (https://arxiv.or
 after CACTUS (https://arxiv.org/abs/2407.03103). Items go from 0 to 6.
 """
 
-from collections.abc import Iterable
+from signatures.scales.scale import Scale
 
-from eval.scale import Scale, Value
-from eval.scores import Score
-from signatures import CTRS_ITEMS
-
-GENERAL, CBT = CTRS_ITEMS[:3], CTRS_ITEMS[3:]
+GENERAL = ("understanding", "interpersonal_effectiveness", "collaboration")
+CBT = ("guided_discovery", "focus", "strategy")
 
 CTRS = Scale(
     name="ctrs",
@@ -23,14 +20,5 @@ CTRS = Scale(
     low=0,
     high=6,
     subscales={"general": GENERAL, "cbt": CBT},
+    instructions=("Rate one skill of the counselor, 0 (poor) to 6 (excellent).",),
 )
-
-
-def subscales(scores: Iterable[Score]) -> list[Value]:
-    """``general`` and ``cbt`` of each session and judge."""
-    return CTRS.subscale_values(scores)
-
-
-def items(scores: Iterable[Score]) -> list[Value]:
-    """The six items of each session and judge."""
-    return CTRS.item_values(scores)

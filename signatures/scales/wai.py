@@ -11,11 +11,7 @@ Items go from 1 to 7. Items 4 and 10 speak of disagreement and count as 8 - x, a
 (https://arxiv.org/abs/2509.04183). Only the items' numbers stand here, none of their wording.
 """
 
-from collections.abc import Iterable
-
-from eval.scale import Scale, Value
-from eval.scores import Score
-from signatures import WAI_ITEMS
+from signatures.scales.scale import Scale
 
 
 def _names(*numbers: int) -> tuple[str, ...]:
@@ -24,7 +20,7 @@ def _names(*numbers: int) -> tuple[str, ...]:
 
 WAI = Scale(
     name="wai",
-    items=WAI_ITEMS,
+    items=_names(*range(1, 13)),
     low=1,
     high=7,
     subscales={
@@ -32,15 +28,6 @@ WAI = Scale(
         "goal": _names(4, 6, 10, 11),
         "bond": _names(3, 5, 7, 9),
     },
+    instructions=("Rate one side of the working alliance, 1 (not at all) to 7 (throughout).",),
     reversed=frozenset(_names(4, 10)),
 )
-
-
-def subscales(scores: Iterable[Score]) -> list[Value]:
-    """``task``, ``goal`` and ``bond`` of each session and judge."""
-    return WAI.subscale_values(scores)
-
-
-def items(scores: Iterable[Score]) -> list[Value]:
-    """The twelve items of each session and judge, 4 and 10 reversed."""
-    return WAI.item_values(scores)
