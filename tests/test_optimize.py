@@ -268,16 +268,19 @@ def test_unreadable_answers_and_missing_scores_are_counted(serve: Serve, tmp_pat
 def test_a_server_that_goes_away_ends_the_search_and_loses_nothing(
     serve: Serve, tmp_path: Path
 ) -> None:
-    faults: list[str] = []
     server = serve(reply=planted.planted(), faults=lambda n: "401" if n > 150 else None)
     planted.run_of(tmp_path / "run", 9, 2)
     done = run(*line(server, tmp_path))
     assert done.returncode == 1, done.stdout + done.stderr
     assert "the same command goes on" in done.stdout
+    paid, before = {question(body) for body in server.requests[:150]}, server.count
+    assert len(paid) == 150 < before
     server.faults = lambda n: None
     again = run(*line(server, tmp_path))
     assert again.returncode == 0, again.stdout + again.stderr
-    assert faults == []
+    asked = server.requests[before:]
+    assert asked
+    assert [body for body in asked if question(body) in paid] == []
 
 
 @pytest.mark.parametrize(

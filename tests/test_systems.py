@@ -1,9 +1,12 @@
 """The generation systems: what each agent sees, by method and switch."""
 
+from collections import Counter
+
 import pytest
 
-from magnet.study.prepare import assign, prepare
-from programs import METHODS, PAPER, RELEASED, Client, MagnetCounselor, Profile
+from magnet.study.prepare import prepare
+from programs import METHODS, PAPER, RELEASED, Profile
+from prompts_frozen import load_prompts
 from tests.running import agent_on, programs_on, reproduce, seeds, session_files
 
 AGENTS_OF = {
@@ -110,7 +113,11 @@ def test_an_agent_can_be_replaced_without_copying_the_program(server):
     assert "Always the same." in str(server.requests[-1]["messages"])
 
 
-def test_every_method_plays_the_same_seeds_from_one_command(server, out):
+def test_every_method_plays_the_same_seeds_and_client_from_one_command(serve, out):
+    def reply(body, prompt):
+        return None if "response_format" in body else "Please go on."
+
+    server = serve(reply=reply)
     done = reproduce(server, out, methods=list(METHODS), sessions=2, exchanges=1)
     assert done.returncode == 0, done.stderr
     import json
@@ -120,9 +127,8 @@ def test_every_method_plays_the_same_seeds_from_one_command(server, out):
     assert played == {(m, s.seed_id) for m in METHODS for s in seeds(2)}
     first = [f["seed_id"] for f in files[: len(METHODS)]]
     assert len(set(first)) == 1  # seed by seed: a partial run can be compared
-
-
-def test_the_client_is_the_same_for_all(server):
-    client = Client("ours", PAPER)
-    assign(client, {"client": agent_on(server, "client").lm})
-    assert MagnetCounselor().profile == client.profile
+    # Counselors that say the same hear the client asked the same: there is one client.
+    prompt = load_prompts()["client"].system
+    sent = [r for r in server.requests if r["messages"][0]["content"] == prompt]
+    asked = Counter(str((r["messages"], r["model"], r.get("temperature"))) for r in sent)
+    assert sorted(asked.values()) == [len(METHODS)] * 2
