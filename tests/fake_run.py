@@ -25,7 +25,10 @@ SETTINGS = {"sessions": 6, "exchanges": 2, "lm.default.price": "{input = 0.5, ou
 def play(out: Path, methods: Sequence[str], model: str = "fake-model", **settings: Any) -> Path:
     """Runs the demo study against a fake server in a process of its own."""
     with serving(FakeServer(record=False, models=(model,))) as server:
-        given = {"lm.default.url": repr(server.url), "methods": json.dumps(list(methods))}
+        given: dict[str, Any] = {
+            "lm.default.url": repr(server.url),
+            "methods": json.dumps(list(methods)),
+        }
         given |= SETTINGS | settings
         pairs = [part for k, v in given.items() for part in ("--set", f"{k}={v}")]
         line = [sys.executable, "-m", "magnet.reproduce", "demo", "--out", str(out), *pairs]

@@ -142,7 +142,7 @@ def programs_on(
     resolved = resolve(LMSpec(url=server.url, **spec))
     lms = {role: make_lm(resolved, role, meter or Meter()) for role in AGENTS}
     counselor, client = assign(MagnetCounselor(), lms), assign(Client(), lms)
-    return counselor, client  # type: ignore[return-value]
+    return counselor, client
 
 
 def seeds(count: int) -> list[GenerationSeed]:

@@ -108,8 +108,11 @@ def test_ead_is_the_formula(types, tokens, vocabulary):
 @given(st.integers(1, 50), st.integers(2, 10**6))
 def test_ead_of_one_token_is_one_and_longer_text_is_expected_to_hold_more(tokens, vocabulary):
     assert ead(1, 1, vocabulary) == pytest.approx(1)
-    assert ead(tokens, tokens, vocabulary) >= 1 - 1e-9
-    assert ead(1, tokens + 1, vocabulary) < ead(1, tokens, vocabulary)
+    several = [ead(tokens, tokens, vocabulary), ead(1, tokens, vocabulary)]
+    several.append(ead(1, tokens + 1, vocabulary))
+    new, same, longer = (value for value in several if value is not None)
+    assert new >= 1 - 1e-9
+    assert longer < same
 
 
 def test_ead_at_the_edges():
@@ -272,13 +275,17 @@ def test_vendi_counts_what_is_different():
 @given(SESSIONS)
 def test_vendi_lies_between_one_and_the_number_of_sessions(sessions):
     score = vendi_score(ngram_kernel(arrays(sessions)))
+    assert score is not None
     assert 1 - 1e-4 <= score <= len(sessions) + 1e-4
 
 
 def test_what_repeats_compresses_better():
     rng = random.Random(0)
     varied = ["".join(rng.choices("abcdefgh ", k=400)) for _ in range(5)]
-    assert compression_ratio(varied[:1] * 5) > 2 * compression_ratio(varied)
+    repeated, all_new = compression_ratio(varied[:1] * 5), compression_ratio(varied)
+    assert repeated is not None
+    assert all_new is not None
+    assert repeated > 2 * all_new
     assert compression_ratio(["", ""]) is None
 
 
@@ -404,7 +411,7 @@ def test_known_counts_of_the_notebook(released, llama3, profile, counts, expecte
     texts = [plain_text((m.message for m in d.messages), profile) for d in released]
     found = Distinct.of(llama3.encode(texts, special=True), llama3.vocabulary)
     assert [grams.count() for grams in found.grams] == counts
-    assert round(found.figures()["ead"], 6) == expected
+    assert round(found.figures()["ead"] or 0, 6) == expected
 
 
 def test_command_gives_the_known_figures(released, llama3):

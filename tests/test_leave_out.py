@@ -20,7 +20,16 @@ from prompts_frozen import Prompt, load_prompts
 from prompts_frozen.authors import import_prompts
 from signatures import SPECIALISTS, Technique
 from tests.fake_server import FakeServer
-from tests.running import command, magnet, programs_on, reproduce, reproduce_args, run, seeds
+from tests.running import (
+    agent_on,
+    command,
+    magnet,
+    programs_on,
+    reproduce,
+    reproduce_args,
+    run,
+    seeds,
+)
 from tests.test_released import UPSTREAM
 
 Serve = Callable[..., FakeServer]
@@ -104,7 +113,7 @@ async def test_the_scripts_free_words_are_asked_again_too(serve: Serve) -> None:
     server = serve(reply=lambda b, p: next(said) if "five to choose from" in p else None)
     profile = RELEASED.model_copy(update={"clean_up": "words"})
     agent = Agent("technique", profile=profile)
-    agent.lm = programs_on(server)[0].technique.lm
+    agent.lm = agent_on(server, "technique").lm
     agent.leave_out(["normalizing"])
     inputs = {"plan": "A plan.", "history": "Client: Hello."}
     assert (await agent.acall(**inputs)).techniques == "Reflection"

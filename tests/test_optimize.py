@@ -91,7 +91,12 @@ def test_a_judge_that_throws_dice_is_no_gain(serve: Serve, tmp_path: Path) -> No
     for seed in range(20):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        small = {"split": [1, 1, 2], "metric_calls": 40, "clients": 16, "exchanges": 2}
+        small: dict[str, Any] = {
+            "split": [1, 1, 2],
+            "metric_calls": 40,
+            "clients": 16,
+            "exchanges": 2,
+        }
         result = optimized(server, folder, seed=seed, **small)
         tried += result.best is not result.start
         claims.append(result.verdict.kind == "gain")

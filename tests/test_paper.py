@@ -1,6 +1,8 @@
 """The studies that are the paper: every value of its setting, its imports, its price."""
 
 import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +36,7 @@ SWITCHES = {
 }
 
 
-def printed(*arguments: str, cwd) -> dict:
+def printed(*arguments: str, cwd: Path) -> dict[str, Any]:
     done = run(*command(*arguments, "--print"), cwd=cwd, MAGNET_DATA=str(cwd / "none"))
     assert done.returncode == 0, done.stderr
     return tomllib.loads(done.stdout)
