@@ -17,11 +17,10 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard
 
-from eval.defects import Defects
 from eval.dialogues import load_dialogues
 from magnet.core.errors import UsageError
 from magnet.core.journal import read_sessions
-from magnet.core.session import AgentCall, Exchange, Session, transcript
+from magnet.core.session import transcript
 from magnet.dataset.export import MANIFEST, NEAR, export
 from magnet.dataset.pairs import Pair, messages_for, read_pairs
 from magnet.dataset.rows import LINEAGE, Format, row_of
@@ -276,32 +275,6 @@ def test_near_duplicates_are_counted_and_listed(copied: Path, tmp_path: Path) ->
     lines = (tmp_path / "data" / NEAR).read_text(encoding="utf-8").splitlines()
     same = "counselor reply,test,session_0019 exchange 1,train,session_0001 exchange 1,1.0,1"
     assert same in lines
-
-
-def session_of(client: list[str | None], counselor: list[str], **more: Any) -> Session:
-    exchanges = [
-        Exchange(reply=reply, client_reply=said, ended=said is None, calls=more.get("calls", []))
-        for said, reply in zip(client, counselor, strict=True)
-    ]
-    return Session(seed=seeds(1)[0], exchanges=exchanges)
-
-
-def test_defects_are_counted() -> None:
-    defects = Defects()
-    calls = [
-        AgentCall(role="planner", finish="length"),
-        AgentCall(role="client", finish="stop"),
-        AgentCall(role="response"),
-    ]
-    replies = ["I see.", "Go on.", "I see.", "Counselor: "]
-    defects.add(session_of(["No.", " No.", "Client:", None], replies, calls=calls))
-    defects.add(session_of(["No.", "Client: No.", "", "Yes."], ["a", "b", "c", "d"]))
-    assert (defects.sessions, defects.ended) == (2, 1)
-    assert (defects.client_turns, defects.client_repeats, defects.client_labels) == (9, 1, 2)
-    assert (defects.replies, defects.reply_repeats, defects.reply_labels) == (10, 1, 1)
-    assert defects.lengths == {9: 1, 10: 1}
-    assert dict(defects.answers) == {"planner": 4, "client": 4}
-    assert defects.cut == {"planner": 4, "client": 0}
 
 
 def _foreign(folder: Path) -> None:

@@ -24,7 +24,7 @@ from optimize.scoreboard import Board, Candidate
 from optimize.search import Result
 from tests import planted
 from tests.fake_server import FakeServer
-from tests.running import command, environment, question, run, toml
+from tests.running import PLAN, command, environment, question, run, toml
 
 Serve = Callable[..., FakeServer]
 
@@ -235,9 +235,9 @@ def test_any_agent_of_the_counselor_can_be_tuned(serve: Serve, tmp_path: Path, a
         schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
         fields = schema.get("properties", {})
         if "plan" in fields:
-            return json.dumps({"plan": planted.PLAN.model_dump(mode="json")})
+            return json.dumps({"plan": PLAN.model_dump(mode="json")})
         if "steps" in fields:
-            return json.dumps({"technique": planted.PLAN.technique, "steps": ["Look."]})
+            return json.dumps({"technique": PLAN.technique, "steps": ["Look."]})
         if "reply" in fields:
             return json.dumps({"reply": "Let us use Questioning now."})
         return planted.planted()(body, prompt)
@@ -364,7 +364,7 @@ def planted_or_played(body: dict[str, Any], prompt: str) -> str:
     """The planted world, with a planner."""
     schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
     if "steps" in schema.get("properties", {}):
-        return json.dumps({"technique": planted.PLAN.technique, "steps": ["Look.", "See.", "Go."]})
+        return json.dumps({"technique": PLAN.technique, "steps": ["Look.", "See.", "Go."]})
     return planted.planted()(body, prompt)
 
 
