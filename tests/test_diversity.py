@@ -254,6 +254,7 @@ def chats(tmp_path):
     return tmp_path
 
 
+@pytest.mark.processes
 def test_command_prints_methods_and_equal_counts(chats):
     done = magnet("diversity", chats, "--tokenizer", "words", "--more", "--json")
     assert done.returncode == 0, done.stderr
@@ -269,6 +270,7 @@ def test_command_prints_methods_and_equal_counts(chats):
         assert text in table.stdout
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "args",
     [

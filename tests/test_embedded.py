@@ -31,6 +31,7 @@ def test_the_weights_are_those_that_were_checked() -> None:
     assert path.read_bytes()[:4] == b"GGUF"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("harm", "message"),
     [

@@ -333,6 +333,7 @@ def test_an_empty_folder_will_do(played: Path, tmp_path: Path) -> None:
 FIRST = seeds(1)[0]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -359,6 +360,7 @@ def test_the_command_says_what_is_wrong(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.processes
 def test_the_command_prints_what_it_wrote(copied: Path, tmp_path: Path) -> None:
     (copied / "flags.csv").write_text("session,reason\nsession_0001,off topic\n")
     done = magnet("export", copied, "--out", tmp_path / "data", "--method", "magnet")
@@ -372,6 +374,7 @@ def test_the_command_prints_what_it_wrote(copied: Path, tmp_path: Path) -> None:
     assert "is no run directory" in missing.stderr
 
 
+@pytest.mark.processes
 def test_without_pyarrow_parquet_is_refused_and_json_is_written(
     played: Path, tmp_path: Path
 ) -> None:

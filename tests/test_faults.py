@@ -14,6 +14,8 @@ from tests.fake_server import FakeServer, serving
 from tests.running import magnet, reproduce, session_files, under_way
 from tests.test_retries import REASON
 
+pytestmark = pytest.mark.processes
+
 Serve = Callable[..., FakeServer]
 KINDS = ("429", "500", "reset", "truncate", "hang", "empty", "malformed")
 STUDY: dict[str, Any] = {"sessions": 12, "exchanges": 3, "workers": 4}

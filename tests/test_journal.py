@@ -78,6 +78,7 @@ async def test_a_published_session_is_finished_even_if_its_journal_stayed(
     assert list(unfinished(run_dir.path)) == []
 
 
+@pytest.mark.processes
 def test_a_run_tells_of_the_torn_line_and_loses_nothing_else(
     server: FakeServer, out: Path, tmp_path: Path
 ) -> None:

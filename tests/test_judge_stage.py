@@ -12,6 +12,8 @@ from eval.judging import ScoreBook
 from eval.scores import FILE, Score, load_scores
 from tests.running import HASTY, command, magnet, reproduce, run
 
+pytestmark = pytest.mark.processes
+
 JUDGED: dict[str, Any] = {"stages": ["generate", "judge"], "scales": ["ctrs", "wai", "panas"]}
 PER_SESSION, PER_CLIENT = 6 + 12 + 1, 1
 

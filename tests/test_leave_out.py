@@ -193,6 +193,7 @@ def test_the_authors_prompts_lose_the_paragraph_alone(
         load_prompts.cache_clear()
 
 
+@pytest.mark.processes
 def test_a_study_leaves_them_out_of_all_its_magnet_methods(server: FakeServer, out: Path) -> None:
     methods = ["magnet", "magnet-c-t", "psych8k"]
     done = reproduce(server, out, methods=methods, leave_out=["normalizing"], sessions=1)
@@ -219,6 +220,7 @@ def test_the_identity_of_other_studies_is_as_before() -> None:
     assert prepare("demo", ["leave_out=['reflection', 'solutions']"]).identity == other
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -243,6 +245,7 @@ def test_what_cannot_be_left_out_is_told_before_anything_is_spent(
     assert "Traceback" not in examined.stderr
 
 
+@pytest.mark.processes
 def test_print_estimate_and_doctor_know_it(server: FakeServer, out: Path) -> None:
     line = reproduce_args(server, out, leave_out=["normalizing"])
     printed = run(*command(*line, "--print"))
@@ -270,6 +273,7 @@ async def test_a_module_in_the_selectors_place_is_held_to_it(server: FakeServer)
         await role_play(counselor, client, seeds(1)[0], 1)
 
 
+@pytest.mark.processes
 def test_an_agent_that_is_left_out_cannot_be_tuned(server: FakeServer, out: Path) -> None:
     line = reproduce_args(server, out, leave_out=["normalizing"])
     done = run(*command(*line, "--agent", "normalizing", "--estimate", module="optimize.selector"))

@@ -26,6 +26,8 @@ from tests import planted
 from tests.fake_server import FakeServer
 from tests.running import PLAN, command, environment, question, run, toml
 
+pytestmark = pytest.mark.processes
+
 Serve = Callable[..., FakeServer]
 
 
@@ -100,7 +102,8 @@ def test_a_judge_that_throws_dice_is_no_gain(serve: Serve, tmp_path: Path) -> No
         result = optimized(server, folder, seed=seed, **small)
         tried += result.best is not result.start
         claims.append(result.verdict.kind == "gain")
-    assert tried >= 10  # the search did find what looks better on validation
+    # By chance half of the searches find what looks better on validation.
+    assert tried >= 6
     assert sum(claims) <= 2
 
 

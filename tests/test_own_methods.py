@@ -23,6 +23,8 @@ from tests.running import (
     toml,
 )
 
+pytestmark = pytest.mark.processes
+
 Serve = Callable[..., FakeServer]
 
 

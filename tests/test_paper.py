@@ -87,6 +87,7 @@ def test_the_tuned_study_plays_the_unseen_clients(tmp_path):
     assert paper["finetune"]["recipe"] == "paper"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("flag", ["--estimate", "--out=run"])
 def test_what_is_not_imported_is_asked_for_in_one_sentence(flag, tmp_path):
     done = run(*command("paper", flag), cwd=tmp_path, MAGNET_DATA=str(tmp_path / "none"))

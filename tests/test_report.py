@@ -18,6 +18,8 @@ from tests import fake_run, running
 from tests.browser import dom, needs_chromium
 from tests.running import magnet
 
+pytestmark = pytest.mark.processes
+
 EVIL = (
     "<script>alert(1)</script></script><img src=x onerror=\"document.title='owned'\">&amp;\u2028'"
 )

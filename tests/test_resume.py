@@ -12,6 +12,8 @@ from magnet.core.journal import unfinished
 from tests.fake_server import FakeServer
 from tests.running import question, reproduce, session_files, under_way
 
+pytestmark = pytest.mark.processes
+
 Serve = Callable[..., FakeServer]
 KILLS, WORKERS = 20, 4
 CALLS_A_TURN = 9  # the first exchange's, which has the planner's

@@ -56,6 +56,7 @@ def test_a_directory_in_use_is_refused(run_dir: RunDirectory) -> None:
         RunDirectory(run_dir.path).open("", {"identity": IDENTITY})
 
 
+@pytest.mark.processes
 def test_a_second_process_is_refused_while_the_first_is_under_way(
     serve: Callable[..., FakeServer], out: Path
 ) -> None:

@@ -27,6 +27,8 @@ from magnet.core.journal import read_sessions
 from programs import METHODS
 from tests import fake_run, independent
 
+pytestmark = pytest.mark.processes
+
 LABELS = {
     "magnet": "MAGneT",
     "magnet-c": "MAGneT-C",

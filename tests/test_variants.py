@@ -14,6 +14,8 @@ from magnet.core.errors import UsageError
 from tests import fake_run, independent
 from tests.running import magnet
 
+pytestmark = pytest.mark.processes
+
 SMALL = {"sessions": 6, "exchanges": 1}
 
 
