@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 
-.PHONY: help install reproduce test lint types bench smoke optimize test-vllm test-train test-deepspeed test-tuned clean
+.PHONY: help install reproduce quick test lint types bench smoke optimize test-vllm test-train test-deepspeed test-tuned clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -49,7 +49,11 @@ lint: $(VENV)/.dev  ## ruff
 types: $(VENV)/.dev  ## strict type check
 	@$(BIN)/mypy
 
-test: lint types  ## ruff, types, tests
+quick: lint types  ## ruff, types, and the tests that need no time (below 90 seconds)
+	@echo "Running the quick tests"
+	@$(BIN)/python -m pytest -q -m "not embedded and not slow and not processes"
+
+test: lint types  ## ruff, types, all tests
 	@echo "Running the tests"
 	@$(BIN)/python -m pytest -q
 

@@ -23,7 +23,7 @@ import orjson  # noqa: E402
 
 from benchmarks.generation import many_seeds  # noqa: E402
 from eval.report.page import PAGE, write_report  # noqa: E402
-from magnet.core.seeds import load_seeds  # noqa: E402
+from magnet.core.seeds import GenerationSeed, load_seeds  # noqa: E402
 from magnet.core.session import AgentCall, Exchange, Session  # noqa: E402
 from signatures import RECORDS, SPECIALISTS, CBTPlan, CBTTechnique, Technique  # noqa: E402
 from tests import fake_run  # noqa: E402
@@ -36,7 +36,9 @@ def words(draw: random.Random, count: int, known: list[str]) -> str:
     return " ".join(draw.choices(known, k=count)).capitalize() + "."
 
 
-def played(number: int, method: str, seed, draw: random.Random, known: list[str]) -> Session:
+def played(
+    number: int, method: str, seed: GenerationSeed, draw: random.Random, known: list[str]
+) -> Session:
     agents = method.startswith("magnet")
     calls = [AgentCall(role=r, input_tokens=900, output_tokens=60) for r in SPECIALISTS]
     exchanges = [
@@ -88,9 +90,11 @@ def opened(page: Path, fragment: str) -> dict[str, float]:
     )
     # the page's own script alone may run: the probe goes without its policy
     with page.open("rb") as source, probe.open("wb") as target:
-        for line in source:
-            if b"Content-Security-Policy" not in line:
-                target.write(line.replace(b"</head>", f"<script>{script}</script></head>".encode()))
+        for shown_line in source:
+            if b"Content-Security-Policy" not in shown_line:
+                target.write(
+                    shown_line.replace(b"</head>", f"<script>{script}</script></head>".encode())
+                )
     flags = [flag for flag in FLAGS if "virtual-time" not in flag]  # the clock is to be real
     address = f"{probe.as_uri()}#{fragment}"
     line = [str(CHROMIUM), *flags, "--dump-dom", address]

@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,26 +14,23 @@ from magnet.core.journal import read_sessions
 from magnet.core.session import Session
 from signatures import RECORDS, Question
 from tests.fake_server import FakeServer, serving
+from tests.running import command, run
 
-ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = {"sessions": 6, "exchanges": 2, "lm.default.price": "{input = 0.5, output = 1.5}"}
 
 
 def play(out: Path, methods: Sequence[str], model: str = "fake-model", **settings: Any) -> Path:
     """Runs the demo study against a fake server in a process of its own."""
     with serving(FakeServer(record=False, models=(model,))) as server:
-        given = {"lm.default.url": repr(server.url), "methods": json.dumps(list(methods))}
+        given: dict[str, Any] = {
+            "lm.default.url": repr(server.url),
+            "methods": json.dumps(list(methods)),
+        }
         given |= SETTINGS | settings
         pairs = [part for k, v in given.items() for part in ("--set", f"{k}={v}")]
-        line = [sys.executable, "-m", "magnet.reproduce", "demo", "--out", str(out), *pairs]
-        done = subprocess.run(line, capture_output=True, text=True, env=environment(), cwd=ROOT)
+        done = run(*command("demo", "--out", out, *pairs), COLUMNS="200")
     assert done.returncode == 0, done.stdout + done.stderr
     return out
-
-
-def environment() -> dict[str, str]:
-    """Of a command, with this checkout first and no git commit."""
-    return os.environ | {"PYTHONPATH": str(ROOT), "GIT_DIR": os.devnull, "COLUMNS": "200"}
 
 
 def judged(out: Path, methods: Sequence[str], **settings: Any) -> Path:

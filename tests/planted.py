@@ -17,8 +17,8 @@ from typing import Any
 from magnet.core.journal import RunDirectory
 from magnet.core.seeds import GenerationSeed, load_seeds
 from magnet.core.session import Exchange, Session
-from signatures import SPECIALISTS, CBTPlan, CBTTechnique, Technique
-from tests.running import IDENTITY
+from signatures import SPECIALISTS, Technique
+from tests.running import IDENTITY, PLAN
 
 RULE = {"early": Technique.QUESTIONING, "late": Technique.SOLUTIONS}
 #: Without a rule for the moment the selector takes this one, which never suits.
@@ -31,7 +31,6 @@ IDEAS = (
     "Choose well. Be kind.",
 )
 _RULES = re.compile(r"(early|late): (" + "|".join(t.value for t in Technique) + ")")
-PLAN = CBTPlan(technique=CBTTechnique.REALITY_TESTING, plan="1. Look at it together.")
 
 
 def stage_at(exchange: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -142,7 +143,7 @@ def programs_on(
     resolved = resolve(LMSpec(url=server.url, **spec))
     lms = {role: make_lm(resolved, role, meter or Meter()) for role in AGENTS}
     counselor, client = assign(MagnetCounselor(), lms), assign(Client(), lms)
-    return counselor, client  # type: ignore[return-value]
+    return counselor, client
 
 
 def seeds(count: int) -> list[GenerationSeed]:
@@ -153,3 +154,18 @@ def seeds(count: int) -> list[GenerationSeed]:
 def empty_session(number: int = 1) -> Session:
     """A session before its first exchange."""
     return Session(id=f"session_{number:04d}", seed=seeds(number)[-1])
+
+
+def in_chat_format(body: dict[str, Any], prompt: str) -> str | None:
+    """A reply to DSPy's chat format; None for other prompts."""
+    _, found, asked = prompt.rpartition("Respond with the corresponding output fields")
+    if not found:
+        return None
+    words = hashlib.sha256(f"{prompt}{body.get('seed')}".encode()).hexdigest()[:12]
+    fields = re.findall(r"\[\[ ## (\w+) ## \]\]", asked)
+    return "\n\n".join(f"[[ ## {name} ## ]]\nWe {name} {words}." for name in fields)
+
+
+def blocks(text: str) -> list[str]:
+    """The indented code blocks of a page."""
+    return [re.sub(r"(?m)^    ", "", b) for b in re.findall(r"(?:(?:^    .*)?\n)+", text, re.M)]

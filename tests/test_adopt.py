@@ -19,6 +19,8 @@ from magnet.dataset.pairs import read_pairs
 from magnet.stages.adopt import adopt
 from tests.running import magnet, seeds
 
+pytestmark = pytest.mark.processes
+
 
 def released(number: int, reply: str = "Since when?", **more: Any) -> dict[str, Any]:
     """A session in the authors' format, on one of our seeds."""

@@ -122,6 +122,7 @@ async def test_faults_are_borne(serve: Serve) -> None:
 
 async def test_a_session_is_played_by_the_configured_lm(server: FakeServer) -> None:
     counselor = MagnetCounselor()
+    assert counselor.technique is not None
     counselor.technique.lm = connect(url=server.url, temperature=0.0)
     with dspy.context(lm=plain(server)):
         session = await role_play(counselor, Client(), seeds(1)[0], 2)

@@ -166,6 +166,7 @@ def test_runs_without_one_are_named_as_before(server: FakeServer, out: Path) -> 
     assert "optimized" not in session["provenance"]
 
 
+@pytest.mark.processes
 def test_a_tuned_judge_is_asked_anew(server: FakeServer, out: Path, tmp_path: Path) -> None:
     assert reproduce(server, out).returncode == 0
     usual = ["--scales", "ctrs", "--set", f"lm.judge.url='{server.url}'"]

@@ -17,6 +17,8 @@ from tests.running import (
     session_files,
 )
 
+pytestmark = pytest.mark.processes
+
 Serve = Callable[..., FakeServer]
 GONE = "lm.default.url='http://127.0.0.1:9'"
 

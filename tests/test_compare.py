@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from tests.running import magnet, reproduce
+
+pytestmark = pytest.mark.processes
 
 
 def test_compare_counts_what_the_server_saw(server, out):

@@ -2,12 +2,7 @@
 
 import json
 import math
-import os
 import random
-import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,12 +16,12 @@ from eval.diversity_report import SPEAKERS, diversity
 from eval.mattr import mattr
 from eval.ngrams import ngrams
 from eval.repetition import self_repetition, unique_by_session
-from eval.tokens import HuggingFace, Llama3, Words, open_tokenizer
-from eval.vendi import Embedder, ngram_kernel, vendi_score
+from eval.tokens import Llama3, Words
+from eval.vendi import ngram_kernel, vendi_score
 from magnet.core.errors import UsageError
 from magnet.core.session import Message
+from tests.running import ROOT, magnet
 
-ROOT = Path(__file__).resolve().parent.parent
 RELEASED = ROOT.parent / "shared/upstream/arxiv2025-MAGneT/dataset/magnet-generated-data.zip"
 
 SESSIONS = st.lists(st.lists(st.integers(0, 6), max_size=12), min_size=1, max_size=6)
@@ -40,12 +35,6 @@ def dialogue(method="m", number=1, *texts):
     roles = ("counselor", "client")
     messages = tuple(Message(role=roles[i % 2], message=t) for i, t in enumerate(texts))
     return Dialogue(f"s{number}", method, f"s{number}", f"c{number}", "", None, messages)
-
-
-def magnet(*args):
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    line = [sys.executable, "-m", "magnet.cli", *map(str, args)]
-    return subprocess.run(line, capture_output=True, text=True, env=env, timeout=300)
 
 
 def naive(sessions, n):
@@ -108,8 +97,11 @@ def test_ead_is_the_formula(types, tokens, vocabulary):
 @given(st.integers(1, 50), st.integers(2, 10**6))
 def test_ead_of_one_token_is_one_and_longer_text_is_expected_to_hold_more(tokens, vocabulary):
     assert ead(1, 1, vocabulary) == pytest.approx(1)
-    assert ead(tokens, tokens, vocabulary) >= 1 - 1e-9
-    assert ead(1, tokens + 1, vocabulary) < ead(1, tokens, vocabulary)
+    several = [ead(tokens, tokens, vocabulary), ead(1, tokens, vocabulary)]
+    several.append(ead(1, tokens + 1, vocabulary))
+    new, same, longer = (value for value in several if value is not None)
+    assert new >= 1 - 1e-9
+    assert longer < same
 
 
 def test_ead_at_the_edges():
@@ -143,98 +135,13 @@ def test_paper_keeps_every_script_and_released_only_ascii(text, paper, released)
 
 
 @given(st.lists(st.text()))
-def test_released_keeps_nothing_but_ascii_letters_digits_and_spaces(texts):
-    assert re.fullmatch(r"[0-9A-Za-z ]*", plain_text(texts, "released"))
-
-
-@given(st.lists(st.text()))
-def test_plain_text_has_no_punctuation_left(texts):
+def test_plain_text_has_no_punctuation_left_and_released_is_ascii(texts):
+    assert plain_text(texts, "released").isascii()
     for profile in ("paper", "released"):
         plain = plain_text(texts, profile)
         assert all(c == " " or c.isalnum() for c in plain.replace(" ", "") if c.isascii())
         assert "  " not in plain
         assert "\n" not in plain
-
-
-# Tokenizers
-
-
-def test_words_are_lower_cased_and_numbered():
-    words = Words()
-    assert [ids.tolist() for ids in words.encode(["A b a", "", "B c"])] == [[0, 1, 0], [], [1, 2]]
-    assert words.vocabulary == 3
-
-
-def test_llama3_splits_as_its_authors_do():
-    pytest.importorskip("tiktoken")
-    try:
-        llama = Llama3()
-    except UsageError:
-        pytest.skip("llama-models is not installed")
-    assert llama.vocabulary == 128_000
-    # From the package's own tests of its tokenizer.
-    assert llama.encode(["This is a test sentence."], special=True)[0].tolist() == [
-        128000, 2028, 374, 264, 1296, 11914, 13,
-    ]  # fmt: skip
-    assert llama.encode([""])[0].size == 0
-
-
-@pytest.fixture
-def folder(tmp_path):
-    tokenizers = pytest.importorskip("tokenizers")
-    models, parts = tokenizers.models, tokenizers.processors
-    made = tokenizers.Tokenizer(models.WordLevel({"<s>": 0, "a": 1, "b": 2, "?": 3}, "?"))
-    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    made.add_special_tokens(["<mask>"])
-    made.post_processor = parts.TemplateProcessing("<s> $A", special_tokens=[("<s>", 0)])
-    made.enable_truncation(2)
-    made.save(str(tmp_path / "tokenizer.json"))
-    return tmp_path
-
-
-def test_a_tokenizer_json_serves_whole_texts(folder):
-    opened = open_tokenizer(str(folder))
-    assert isinstance(opened, HuggingFace)
-    assert opened.vocabulary == 4
-    assert opened.encode(["a b c a"])[0].tolist() == [1, 2, 3, 1]
-    assert opened.encode(["a b"], special=True)[0].tolist() == [0, 1, 2]
-
-
-def test_what_is_no_tokenizer_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="no tokenizer"):
-        open_tokenizer(str(tmp_path))
-    (tmp_path / "tokenizer.json").write_text("{}")
-    pytest.importorskip("tokenizers")
-    with pytest.raises(UsageError, match="is not a tokenizer"):
-        open_tokenizer(str(tmp_path))
-
-
-def test_without_llama_models_words_are_the_default_and_the_remedy_is_said(monkeypatch):
-    monkeypatch.setattr("eval.tokens._llama3_file", lambda: None)
-    assert open_tokenizer().name == "words"
-    with pytest.raises(UsageError, match="pip install"):
-        open_tokenizer("llama3")
-
-
-def test_a_missing_package_is_named_with_its_remedy(monkeypatch, folder):
-    monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(UsageError, match=r"tokenizers\n.*pip install"):
-        open_tokenizer(str(folder))
-    monkeypatch.setitem(sys.modules, "tiktoken", None)
-    monkeypatch.setattr("eval.tokens._llama3_file", lambda: folder / "tokenizer.json")
-    with pytest.raises(UsageError, match=r"tiktoken\n.*pip install"):
-        open_tokenizer("llama3")
-    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    (folder / "modules.json").write_text("[]")
-    with pytest.raises(UsageError, match=r"sentence-transformers\n.*pip install"):
-        Embedder(folder)
-
-
-def test_another_vocabulary_is_not_taken_for_llama3s(monkeypatch, folder):
-    pytest.importorskip("tiktoken")
-    monkeypatch.setattr("eval.tokens._llama3_file", lambda: folder / "tokenizer.json")
-    with pytest.raises(UsageError, match="not Llama-3's vocabulary"):
-        open_tokenizer("llama3")
 
 
 # Beyond the paper's figures
@@ -272,13 +179,17 @@ def test_vendi_counts_what_is_different():
 @given(SESSIONS)
 def test_vendi_lies_between_one_and_the_number_of_sessions(sessions):
     score = vendi_score(ngram_kernel(arrays(sessions)))
+    assert score is not None
     assert 1 - 1e-4 <= score <= len(sessions) + 1e-4
 
 
 def test_what_repeats_compresses_better():
     rng = random.Random(0)
     varied = ["".join(rng.choices("abcdefgh ", k=400)) for _ in range(5)]
-    assert compression_ratio(varied[:1] * 5) > 2 * compression_ratio(varied)
+    repeated, all_new = compression_ratio(varied[:1] * 5), compression_ratio(varied)
+    assert repeated is not None
+    assert all_new is not None
+    assert repeated > 2 * all_new
     assert compression_ratio(["", ""]) is None
 
 
@@ -343,6 +254,7 @@ def chats(tmp_path):
     return tmp_path
 
 
+@pytest.mark.processes
 def test_command_prints_methods_and_equal_counts(chats):
     done = magnet("diversity", chats, "--tokenizer", "words", "--more", "--json")
     assert done.returncode == 0, done.stderr
@@ -358,6 +270,7 @@ def test_command_prints_methods_and_equal_counts(chats):
         assert text in table.stdout
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "args",
     [
@@ -404,7 +317,7 @@ def test_known_counts_of_the_notebook(released, llama3, profile, counts, expecte
     texts = [plain_text((m.message for m in d.messages), profile) for d in released]
     found = Distinct.of(llama3.encode(texts, special=True), llama3.vocabulary)
     assert [grams.count() for grams in found.grams] == counts
-    assert round(found.figures()["ead"], 6) == expected
+    assert round(found.figures()["ead"] or 0, 6) == expected
 
 
 def test_command_gives_the_known_figures(released, llama3):

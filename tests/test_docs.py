@@ -6,8 +6,8 @@ import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -23,18 +23,18 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = {"magnet.reproduce": "reproduce", "optimize.selector": "selector"}
 
 
-def command_of(module: str) -> click.Command:
+def command_of(module: str) -> Any:
     alone = typer.Typer()
     alone.command()(getattr(importlib.import_module(module), MODULES[module]))
     return typer.main.get_command(alone)
 
 
-def find(words: list[str]) -> tuple[click.Command | None, str]:
+def find(words: list[str]) -> tuple[Any, str]:
     """The command that a line calls, and what it is called in a message."""
     if words[:2] == ["python", "-m"]:
         name = words[2]
         return (command_of(name) if name in MODULES else None), name
-    command: click.Command | None = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     name = "magnet"
     for word in words[1:]:
         if not hasattr(command, "commands"):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from eval.scores import load_scores
+from magnet.core.errors import UsageError
 from magnet.core.rng import Draw
 from magnet.lm import Meter, connect, embedded, make_lm, resolve
 from magnet.study.spec import load_study
@@ -16,7 +17,7 @@ from tests.running import command, inputs_for, run, session_files
 def weights() -> Path | None:
     try:
         return embedded.weights()
-    except embedded.UsageError:
+    except UsageError:
         return None
 
 
@@ -30,6 +31,7 @@ def test_the_weights_are_those_that_were_checked() -> None:
     assert path.read_bytes()[:4] == b"GGUF"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("harm", "message"),
     [

@@ -17,11 +17,10 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard
 
-from eval.defects import Defects
 from eval.dialogues import load_dialogues
 from magnet.core.errors import UsageError
 from magnet.core.journal import read_sessions
-from magnet.core.session import AgentCall, Exchange, Session, transcript
+from magnet.core.session import transcript
 from magnet.dataset.export import MANIFEST, NEAR, export
 from magnet.dataset.pairs import Pair, messages_for, read_pairs
 from magnet.dataset.rows import LINEAGE, Format, row_of
@@ -278,32 +277,6 @@ def test_near_duplicates_are_counted_and_listed(copied: Path, tmp_path: Path) ->
     assert same in lines
 
 
-def session_of(client: list[str | None], counselor: list[str], **more: Any) -> Session:
-    exchanges = [
-        Exchange(reply=reply, client_reply=said, ended=said is None, calls=more.get("calls", []))
-        for said, reply in zip(client, counselor, strict=True)
-    ]
-    return Session(seed=seeds(1)[0], exchanges=exchanges)
-
-
-def test_defects_are_counted() -> None:
-    defects = Defects()
-    calls = [
-        AgentCall(role="planner", finish="length"),
-        AgentCall(role="client", finish="stop"),
-        AgentCall(role="response"),
-    ]
-    replies = ["I see.", "Go on.", "I see.", "Counselor: "]
-    defects.add(session_of(["No.", " No.", "Client:", None], replies, calls=calls))
-    defects.add(session_of(["No.", "Client: No.", "", "Yes."], ["a", "b", "c", "d"]))
-    assert (defects.sessions, defects.ended) == (2, 1)
-    assert (defects.client_turns, defects.client_repeats, defects.client_labels) == (9, 1, 2)
-    assert (defects.replies, defects.reply_repeats, defects.reply_labels) == (10, 1, 1)
-    assert defects.lengths == {9: 1, 10: 1}
-    assert dict(defects.answers) == {"planner": 4, "client": 4}
-    assert defects.cut == {"planner": 4, "client": 0}
-
-
 def _foreign(folder: Path) -> None:
     folder.mkdir()
     (folder / "thesis.txt").write_text("mine")
@@ -360,6 +333,7 @@ def test_an_empty_folder_will_do(played: Path, tmp_path: Path) -> None:
 FIRST = seeds(1)[0]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -389,6 +363,7 @@ def test_the_command_says_what_is_wrong(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.processes
 def test_the_command_prints_what_it_wrote(copied: Path, tmp_path: Path) -> None:
     (copied / "flags.csv").write_text("session,reason\nsession_0001,off topic\n")
     done = magnet("export", copied, "--out", tmp_path / "data", "--method", "magnet")
@@ -402,6 +377,7 @@ def test_the_command_prints_what_it_wrote(copied: Path, tmp_path: Path) -> None:
     assert "is not a run directory" in missing.stderr
 
 
+@pytest.mark.processes
 def test_without_pyarrow_parquet_is_refused_and_json_is_written(
     played: Path, tmp_path: Path
 ) -> None:

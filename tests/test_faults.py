@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,11 @@ from tests.fake_server import FakeServer, serving
 from tests.running import magnet, reproduce, session_files, under_way
 from tests.test_retries import REASON
 
+pytestmark = pytest.mark.processes
+
 Serve = Callable[..., FakeServer]
 KINDS = ("429", "500", "reset", "truncate", "hang", "empty", "malformed")
-STUDY = {"sessions": 12, "exchanges": 3, "workers": 4}
+STUDY: dict[str, Any] = {"sessions": 12, "exchanges": 3, "workers": 4}
 
 
 def at_random(kinds: tuple[str, ...], share: float = 0.1) -> Callable[[int], str | None]:

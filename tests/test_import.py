@@ -18,7 +18,7 @@ from magnet.core.seeds import import_seeds, load_seeds
 from magnet.core.upstream import ARCHIVE
 from prompts_frozen import authors, load_prompts
 from signatures import AGENTS
-from tests.running import command, run
+from tests.running import ROOT, command, run
 
 UPSTREAM = Path(__file__).resolve().parents[2] / "shared" / "upstream" / "arxiv2025-MAGneT"
 needs_upstream = pytest.mark.skipif(not UPSTREAM.is_dir(), reason="needs the authors' repository")
@@ -179,6 +179,35 @@ def test_the_archive_is_pinned_to_a_commit_and_what_python_takes_too():
         assert inspect.signature(function).parameters["source"].default == ARCHIVE
 
 
-def test_no_text_of_the_authors_ships():
-    assert all(len(v) == 64 for v in authors.hashes().values())
-    assert all(k.endswith(".txt") for k in authors.hashes())
+def shipped() -> list[Path]:
+    """Files that may hold text, of all that is packed or tracked."""
+    folders = ("magnet", "signatures", "programs", "prompts_frozen", "studies", "eval", "optimize")
+    found = [
+        path
+        for folder in (*folders, "docs", "tests", "benchmarks")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    assert len(found) > 200
+    return [*found, ROOT / "README.md"]
+
+
+def test_no_file_of_the_authors_ships() -> None:
+    theirs = authors.hashes().values()
+    assert [p for p in shipped() if hashlib.sha256(p.read_bytes()).hexdigest() in theirs] == []
+
+
+@needs_upstream
+def test_no_text_of_the_authors_ships() -> None:
+    prompts = [(UPSTREAM / name).read_text(encoding="utf-8") for name in authors.hashes()]
+    lines = {line.strip() for text in prompts for line in text.splitlines()}
+    long = {line for line in lines if len(line) >= 60}
+    assert len(long) > 100
+    taken = {
+        (str(path), line)
+        for path in shipped()
+        for text in [path.read_text(encoding="utf-8", errors="replace")]
+        for line in long
+        if line in text
+    }
+    assert taken == set()

@@ -32,7 +32,7 @@ async def test_a_last_line_torn_at_any_byte_is_dropped_and_said(
         assert session.exchanges == whole.exchanges[: exchanges - 1]
         assert session.plan == (whole.plan if exchanges > 1 else None)
         assert (dropped is None) == (cut == 0)
-        assert cut == 0 or "session_0001: the torn last line" in str(dropped)
+        assert cut == 0 or "session_0001: the incomplete last line" in str(dropped)
         assert path.read_bytes() == head  # what is appended next stands on a line of its own
     session.plan = whole.plan
     session.exchanges.append(whole.exchanges[exchanges - 1])
@@ -78,6 +78,7 @@ async def test_a_published_session_is_finished_even_if_its_journal_stayed(
     assert list(unfinished(run_dir.path)) == []
 
 
+@pytest.mark.processes
 def test_a_run_tells_of_the_torn_line_and_loses_nothing_else(
     server: FakeServer, out: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import orjson
 import pytest
@@ -11,7 +12,9 @@ from eval.judging import ScoreBook
 from eval.scores import FILE, Score, load_scores
 from tests.running import HASTY, command, magnet, reproduce, run
 
-JUDGED = {"stages": ["generate", "judge"], "scales": ["ctrs", "wai", "panas"]}
+pytestmark = pytest.mark.processes
+
+JUDGED: dict[str, Any] = {"stages": ["generate", "judge"], "scales": ["ctrs", "wai", "panas"]}
 PER_SESSION, PER_CLIENT = 6 + 12 + 1, 1
 
 
@@ -24,9 +27,11 @@ def test_one_study_generates_and_judges(server, out):
     assert done.returncode == 0, done.stderr
     scores = load_scores(out)
     assert len(scores) == 3 * (6 + 12 + 20) + 20
-    assert all(s.value is not None for s in scores)
     ranges = {"ctrs": (0, 6), "wai": (1, 7), "panas_before": (1, 5), "panas_after": (1, 5)}
-    assert all(ranges[s.scale][0] <= s.value <= ranges[s.scale][1] for s in scores)
+    for score in scores:
+        low, high = ranges[score.scale]
+        assert score.value is not None
+        assert low <= score.value <= high
     asked = server.count
     again = reproduce(server, out, sessions=3, **JUDGED)
     assert again.returncode == 0, again.stderr
@@ -198,4 +203,5 @@ def test_scores_that_come_at_once_are_all_kept(tmp_path):
 
 def made_up_score(number):
     names = ("dialogue", "method", "seed_id", "client_id", "attitude", "judge", "scale", "item")
-    return Score(**dict.fromkeys(names, str(number)), repeat=0, value=1.0, key=str(number))
+    given: dict[str, Any] = dict.fromkeys(names, str(number))
+    return Score(**given, repeat=0, value=1.0, key=str(number))

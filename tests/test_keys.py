@@ -11,6 +11,8 @@ from programs import AgentError
 from tests.fake_server import FakeServer
 from tests.running import agent_on, inputs_for, reproduce
 
+pytestmark = pytest.mark.processes
+
 KEY = "sk-" + "0123456789" * 3  # put together here: the checkout holds nothing like a key
 Serve = Callable[..., FakeServer]
 

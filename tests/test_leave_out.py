@@ -20,7 +20,16 @@ from prompts_frozen import Prompt, load_prompts
 from prompts_frozen.authors import import_prompts
 from signatures import SPECIALISTS, Technique
 from tests.fake_server import FakeServer
-from tests.running import command, magnet, programs_on, reproduce, reproduce_args, run, seeds
+from tests.running import (
+    agent_on,
+    command,
+    magnet,
+    programs_on,
+    reproduce,
+    reproduce_args,
+    run,
+    seeds,
+)
 from tests.test_released import UPSTREAM
 
 Serve = Callable[..., FakeServer]
@@ -104,7 +113,7 @@ async def test_the_scripts_free_words_are_asked_again_too(serve: Serve) -> None:
     server = serve(reply=lambda b, p: next(said) if "five to choose from" in p else None)
     profile = RELEASED.model_copy(update={"clean_up": "words"})
     agent = Agent("technique", profile=profile)
-    agent.lm = programs_on(server)[0].technique.lm
+    agent.lm = agent_on(server, "technique").lm
     agent.leave_out(["normalizing"])
     inputs = {"plan": "A plan.", "history": "Client: Hello."}
     assert (await agent.acall(**inputs)).techniques == "Reflection"
@@ -184,6 +193,7 @@ def test_the_authors_prompts_lose_the_paragraph_alone(
         load_prompts.cache_clear()
 
 
+@pytest.mark.processes
 def test_a_study_leaves_them_out_of_all_its_magnet_methods(server: FakeServer, out: Path) -> None:
     methods = ["magnet", "magnet-c-t", "psych8k"]
     done = reproduce(server, out, methods=methods, leave_out=["normalizing"], sessions=1)
@@ -210,6 +220,7 @@ def test_the_identity_of_other_studies_is_as_before() -> None:
     assert prepare("demo", ["leave_out=['reflection', 'solutions']"]).identity == other
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -237,6 +248,7 @@ def test_what_cannot_be_left_out_is_told_before_anything_is_spent(
     assert "Traceback" not in examined.stderr
 
 
+@pytest.mark.processes
 def test_print_estimate_and_doctor_know_it(server: FakeServer, out: Path) -> None:
     line = reproduce_args(server, out, leave_out=["normalizing"])
     printed = run(*command(*line, "--print"))
@@ -264,6 +276,7 @@ async def test_a_module_in_the_selectors_place_is_held_to_it(server: FakeServer)
         await role_play(counselor, client, seeds(1)[0], 1)
 
 
+@pytest.mark.processes
 def test_an_agent_that_is_left_out_cannot_be_tuned(server: FakeServer, out: Path) -> None:
     line = reproduce_args(server, out, leave_out=["normalizing"])
     done = run(*command(*line, "--agent", "normalizing", "--estimate", module="optimize.selector"))

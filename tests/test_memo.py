@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dspy
 import pytest
@@ -27,7 +28,7 @@ def asking(
     memo: Memo,
     meter: Meter | None = None,
     fresh: Callable[[str, int], int] | None = None,
-    **spec: object,
+    **spec: Any,
 ) -> Agent:
     """A specialist whose answers are kept."""
 
@@ -35,7 +36,7 @@ def asking(
         return MemoEngine(engine, memo, fresh)
 
     agent = Agent("reflection", pause=0.001)
-    resolved = resolve(LMSpec(url=server.url, **spec))  # type: ignore[arg-type]
+    resolved = resolve(LMSpec(url=server.url, **spec))
     agent.lm = make_lm(resolved, "reflection", meter or Meter(), wrap)
     return agent
 

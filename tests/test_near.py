@@ -6,15 +6,16 @@ import csv
 import io
 import re
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from magnet.core.seeds import Split
 from magnet.core.session import Message
 from magnet.dataset.near_duplicates import find_near, near, to_csv
 from magnet.dataset.pairs import Pair, PairSet
-from magnet.dataset.split import Split
 from tests.running import seeds
 
 TEXTS = st.lists(st.text("ab .", max_size=12), max_size=8)
@@ -30,7 +31,7 @@ def likeness(one: str, other: str) -> float:
 def test_it_finds_what_comparing_all_with_all_finds(
     held: list[str], known: list[str], threshold: float
 ) -> None:
-    expected = {}
+    expected: dict[int, tuple[Any, ...]] = {}
     for i, text in enumerate(held):
         scores = [likeness(text, other) for other in known]
         if scores and max(scores) >= threshold:

@@ -24,7 +24,9 @@ from optimize.scoreboard import Board, Candidate
 from optimize.search import Result
 from tests import planted
 from tests.fake_server import FakeServer
-from tests.running import command, environment, question, run, toml
+from tests.running import PLAN, command, environment, question, run, toml
+
+pytestmark = pytest.mark.processes
 
 Serve = Callable[..., FakeServer]
 
@@ -91,11 +93,17 @@ def test_a_judge_that_throws_dice_is_no_gain(serve: Serve, tmp_path: Path) -> No
     for seed in range(20):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        small = {"split": [1, 1, 2], "metric_calls": 40, "clients": 16, "turns": 2}
+        small: dict[str, Any] = {
+            "split": [1, 1, 2],
+            "metric_calls": 40,
+            "clients": 16,
+            "exchanges": 2,
+        }
         result = optimized(server, folder, seed=seed, **small)
         tried += result.best is not result.start
         claims.append(result.verdict.kind == "gain")
-    assert tried >= 10  # the search did find what looks better on validation
+    # By chance half of the searches find what looks better on validation.
+    assert tried >= 6
     assert sum(claims) <= 2
 
 
@@ -230,9 +238,9 @@ def test_any_agent_of_the_counselor_can_be_tuned(serve: Serve, tmp_path: Path, a
         schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
         fields = schema.get("properties", {})
         if "plan" in fields:
-            return json.dumps({"plan": planted.PLAN.model_dump(mode="json")})
+            return json.dumps({"plan": PLAN.model_dump(mode="json")})
         if "steps" in fields:
-            return json.dumps({"technique": planted.PLAN.technique, "steps": ["Look."]})
+            return json.dumps({"technique": PLAN.technique, "steps": ["Look."]})
         if "reply" in fields:
             return json.dumps({"reply": "Let us use Questioning now."})
         return planted.planted()(body, prompt)
@@ -268,16 +276,19 @@ def test_unreadable_answers_and_missing_scores_are_counted(serve: Serve, tmp_pat
 def test_a_server_that_goes_away_ends_the_search_and_loses_nothing(
     serve: Serve, tmp_path: Path
 ) -> None:
-    faults: list[str] = []
     server = serve(reply=planted.planted(), faults=lambda n: "401" if n > 150 else None)
     planted.run_of(tmp_path / "run", 9, 2)
     done = run(*line(server, tmp_path))
     assert done.returncode == 1, done.stdout + done.stderr
     assert "rerun the same command to resume" in done.stdout
+    paid, before = {question(body) for body in server.requests[:150]}, server.count
+    assert len(paid) == 150 < before
     server.faults = lambda n: None
     again = run(*line(server, tmp_path))
     assert again.returncode == 0, again.stdout + again.stderr
-    assert faults == []
+    asked = server.requests[before:]
+    assert asked
+    assert [body for body in asked if question(body) in paid] == []
 
 
 @pytest.mark.parametrize(
@@ -356,7 +367,7 @@ def planted_or_played(body: dict[str, Any], prompt: str) -> str:
     """The planted world, with a planner."""
     schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema", {})
     if "steps" in schema.get("properties", {}):
-        return json.dumps({"technique": planted.PLAN.technique, "steps": ["Look.", "See.", "Go."]})
+        return json.dumps({"technique": PLAN.technique, "steps": ["Look.", "See.", "Go."]})
     return planted.planted()(body, prompt)
 
 

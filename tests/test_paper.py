@@ -1,6 +1,8 @@
 """The studies that are the paper: every value of its setting, its imports, its price."""
 
 import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +36,7 @@ SWITCHES = {
 }
 
 
-def printed(*arguments: str, cwd) -> dict:
+def printed(*arguments: str, cwd: Path) -> dict[str, Any]:
     done = run(*command(*arguments, "--print"), cwd=cwd, MAGNET_DATA=str(cwd / "none"))
     assert done.returncode == 0, done.stderr
     return tomllib.loads(done.stdout)
@@ -85,6 +87,7 @@ def test_the_tuned_study_plays_the_unseen_clients(tmp_path):
     assert paper["finetune"]["recipe"] == "paper"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("flag", ["--estimate", "--out=run"])
 def test_what_is_not_imported_is_asked_for_in_one_sentence(flag, tmp_path):
     done = run(*command("paper", flag), cwd=tmp_path, MAGNET_DATA=str(tmp_path / "none"))

@@ -12,11 +12,10 @@ import pytest
 
 from magnet.core.journal import read_sessions
 from tests.fake_server import FakeServer
-from tests.running import ROOT, command, run
-from tests.test_own import in_chat_format
-from tests.test_programs import blocks, doc
+from tests.running import ROOT, blocks, command, in_chat_format, run
 
-BLOCKS = [b.strip("\n") + "\n" for b in blocks(doc("programs.md")) if b.strip()]
+PAGE = (ROOT / "docs" / "programs.md").read_text(encoding="utf-8")
+BLOCKS = [b.strip("\n") + "\n" for b in blocks(PAGE) if b.strip()]
 COMMAND = re.compile(r"(?:cp|magnet|python -m) ")
 
 

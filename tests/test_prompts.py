@@ -56,7 +56,11 @@ def test_the_command_locks_a_folder_and_prints_its_hashes(mine: Path) -> None:
 
 
 def write(name: str, data: bytes) -> Callable[[Path], Any]:
-    return lambda folder: ((folder / name).write_bytes(data), relock(folder))
+    def harm(folder: Path) -> None:
+        (folder / name).write_bytes(data)
+        relock(folder)
+
+    return harm
 
 
 BROKEN = {

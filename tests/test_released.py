@@ -76,7 +76,7 @@ class Reference:
         return text.replace("\n", "").replace("\\", "").replace('"', "").strip()
 
     def plan(self):
-        case = self.case() | {"history": "Client: " + self.cbt["init_history_client"]}
+        case = self.client() | {"history": "Client: " + self.cbt["init_history_client"]}
         text = self.ask("agent_cbt", **case)
         return " ".join(text.split("Counseling")[1].split(":\n")[1:])
 
@@ -91,12 +91,12 @@ class Reference:
         if method.startswith("tuned"):
             name = {"tuned-magnet": "mascs", "tuned-cactus": "cactus"}[method]
             return self.clean(
-                self.ask(f"qlora-{name}-dialogue-gen", **self.case(), history=history)
+                self.ask(f"qlora-{name}-dialogue-gen", **self.client(), history=history)
             )
         if method == "cactus":
-            case = self.case() | {"cbt_plan": plan, "history": history}
+            case = self.client() | {"cbt_plan": plan, "history": history}
             return self.clean(self.ask("agent_cactus", **case))
-        case = self.case() | {"history": history}
+        case = self.client() | {"history": history}
         drafts = [self.clean(self.ask(f"agent_{name}", **case)) for name in SPECIALISTS]
         values = dict(zip(SLOTS, drafts, strict=True))
         if method == "magnet":

@@ -5,8 +5,6 @@ import gzip
 import json
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -16,8 +14,11 @@ import pytest
 from eval.report.page import PAGE, write_report
 from eval.report.reader import for_script
 from magnet.core.errors import UsageError
-from tests import fake_run
+from tests import fake_run, running
 from tests.browser import dom, needs_chromium
+from tests.running import magnet
+
+pytestmark = pytest.mark.processes
 
 EVIL = (
     "<script>alert(1)</script></script><img src=x onerror=\"document.title='owned'\">&amp;\u2028'"
@@ -171,13 +172,10 @@ def test_what_is_no_run_is_refused_and_nothing_written(tmp_path):
 
 
 def test_the_command_says_where_the_page_is(run, tmp_path):
-    line = [sys.executable, "-m", "magnet.cli", "report", str(run), "--out", str(tmp_path / "r")]
-    done = subprocess.run(line, capture_output=True, text=True, env=fake_run.environment())
+    done = magnet("report", run, "--out", tmp_path / "r")
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "r" / PAGE) in done.stdout.replace("\n", "")
-    done = subprocess.run(
-        [*line[:4], str(tmp_path)], capture_output=True, text=True, env=fake_run.environment()
-    )
+    done = magnet("report", tmp_path)
     assert done.returncode == 2
     assert "not a run directory" in done.stderr
 
@@ -187,8 +185,7 @@ def test_statistics_are_loaded_by_the_report_alone():
         "import sys, magnet.cli, magnet.reproduce, eval.scale, eval.scores;"
         "print([m for m in ('scipy', 'statsmodels', 'pandas', 'krippendorff') if m in sys.modules])"
     )
-    line = [sys.executable, "-c", code]
-    done = subprocess.run(line, capture_output=True, text=True, env=fake_run.environment())
+    done = running.run(*running.command(code=code))
     assert done.stdout.strip() == "[]", done.stderr
 
 

@@ -4,12 +4,15 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from magnet.core.journal import unfinished
 from tests.fake_server import FakeServer
 from tests.running import question, reproduce, session_files, under_way
+
+pytestmark = pytest.mark.processes
 
 Serve = Callable[..., FakeServer]
 KILLS, WORKERS = 20, 4
@@ -19,7 +22,7 @@ CALLS_A_TURN = 9  # the first exchange's, which has the planner's
 @pytest.mark.slow
 def test_twenty_kills_change_nothing_but_the_unfinished_turns(serve: Serve, tmp_path: Path) -> None:
     calm, rough = serve(delay=0.005), serve(delay=0.005)
-    study = {"sessions": 12, "exchanges": 8, "workers": WORKERS}
+    study: dict[str, Any] = {"sessions": 12, "exchanges": 8, "workers": WORKERS}
     undisturbed = reproduce(calm, tmp_path / "calm", **study)
     assert undisturbed.returncode == 0, undisturbed.stderr
     dice, out = random.Random(20), tmp_path / "rough"
@@ -45,7 +48,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
     serve: Serve, tmp_path: Path, sent: signal.Signals
 ) -> None:
     server, out = serve(delay=0.02), tmp_path / "run"
-    study = {"sessions": 4, "exchanges": 6}
+    study: dict[str, Any] = {"sessions": 4, "exchanges": 6}
     with under_way(server, out, 50, **study) as process:
         process.send_signal(sent)
         said, complaint = process.communicate(timeout=60)

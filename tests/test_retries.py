@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,23 +68,40 @@ async def test_without_a_draw_the_server_chooses_the_seed(server: FakeServer) ->
     assert "seed" not in server.requests[0]
 
 
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that agents wait, which they still do."""
+    waited: list[float] = []
+    sleep = asyncio.sleep
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(seconds)
+
+    own = SimpleNamespace(sleep=wait, TaskGroup=asyncio.TaskGroup)
+    monkeypatch.setattr("programs.agent.asyncio", own)
+    return waited
+
+
 async def test_the_servers_retry_after_takes_the_place_of_the_agents_own_pause(
-    serve: Callable[..., FakeServer],
+    serve: Callable[..., FakeServer], pauses: list[float]
 ) -> None:
     server = serve(faults=lambda n: "429" if n < 3 else None, retry_after="0.01")
     answer = await ask(agent_on(server, "client", pause=1000))
     assert answer.call.retries == {"rate_limit": 2}
+    assert pauses == [0.01, 0.01]
 
 
 @pytest.mark.parametrize(
     "header", [None, "", "0", "-5", "soon", "nan", "Fri, 31 Dec 2066 23:59:59 GMT"]
 )
 async def test_a_retry_after_that_says_nothing_leaves_the_agents_own_pause(
-    serve: Callable[..., FakeServer], header: str | None
+    serve: Callable[..., FakeServer], header: str | None, pauses: list[float]
 ) -> None:
-    server = serve(faults=lambda n: "429" if n == 1 else None, retry_after=header)
-    answer = await ask(agent_on(server, "client"))
-    assert answer.call.retries == {"rate_limit": 1}
+    server = serve(faults=lambda n: "429" if n < 4 else None, retry_after=header)
+    answer = await ask(agent_on(server, "client", pause=0.01))
+    assert answer.call.retries == {"rate_limit": 3}
+    assert pauses == [pytest.approx(p, rel=0.21) for p in (0.01, 0.02, 0.04)]
 
 
 @pytest.mark.parametrize("kind", ["429", "500", "reset", "truncate"])

@@ -18,7 +18,7 @@ SHIPPED = ROOT / "magnet/core/seeds.json"
 
 @pytest.fixture
 def entries() -> list[dict[str, Any]]:
-    return json.loads(SHIPPED.read_text(encoding="utf-8"))
+    return list(json.loads(SHIPPED.read_text(encoding="utf-8")))
 
 
 def write(folder: Path, content: Any) -> Path:

@@ -16,6 +16,8 @@ from tests.fake_server import FakeServer
 from tests.running import command, run, toml
 from tests.test_optimize import optimized, planted_or_played
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.slow
 def test_whole_sessions_of_an_optimized_selector_are_paired_with_the_frozen_ones(

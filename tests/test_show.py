@@ -10,6 +10,8 @@ from signatures import SPECIALISTS
 from tests.fake_server import FakeServer, serving
 from tests.running import magnet, reproduce, session_files
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:

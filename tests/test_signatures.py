@@ -83,12 +83,12 @@ async def test_an_optimized_agent_speaks_dspys_format_and_answers_in_types(
 ) -> None:
     server = serve(reply=lambda body, prompt: fields(answer_of(role)))
     agent = agent_on(server, role)
-    assert not agent.optimized
+    before = agent.optimized
     if change == "demos":
         agent.demos = [dspy.Example(**inputs_for(role, "of the demo"), **answer_of(role))]
     else:
         agent.signature = agent.signature.with_instructions("Answer in the spirit of a test.")
-    assert agent.optimized
+    assert (before, agent.optimized) == (False, True)
     answer = await agent.acall(**inputs_for(role))
     assert {name: answer[name] for name in answer_of(role)} == answer_of(role)
     sent = str(server.requests[0]["messages"])

@@ -65,6 +65,10 @@ def test_sessions_of_one_client_that_agree_do_not_count_thrice():
     ours = {s: float(int(CLIENTS[s][1:]) % 4) for s in SEEDS}
     theirs = dict.fromkeys(SEEDS, 1.0)
     found = paired(ours, theirs, CLIENTS)
+    assert found.interval is not None
+    assert found.cluster_interval is not None
+    assert found.p is not None
+    assert found.p_cluster is not None
     low, high = found.interval
     cluster_low, cluster_high = found.cluster_interval
     assert cluster_high - cluster_low > 1.5 * (high - low)
@@ -102,6 +106,8 @@ def test_what_cannot_be_computed_is_none_and_says_why(ours, theirs, reason, clie
     if reason:
         assert reason in found.reasons[0]
         assert found.p is None
+    else:
+        assert found.p is not None
     if found.p_cluster is None or found.interval is None:
         assert found.reasons
 
@@ -150,8 +156,8 @@ def test_agreement_between_judges():
     assert agreements(both([(1, 1), (3, 3), (5, 5)]))[0].alpha == pytest.approx(1)
     # observed disagreement: each pair differs by 1; expected: over all pairs of values
     found = agreements(both([(1, 2), (3, 4), (5, 6)]))[0]
-    values = [1, 2, 3, 4, 5, 6]
-    expected = sum((a - b) ** 2 for a in values for b in values) / (6 * 5)
+    ratings = [1, 2, 3, 4, 5, 6]
+    expected = sum((a - b) ** 2 for a in ratings for b in ratings) / (6 * 5)
     assert found.alpha == pytest.approx(1 - 1 / expected)
     for values, reason in (
         ([(2, 2), (2, 2)], "all ratings are equal"),

@@ -138,6 +138,7 @@ def test_what_decides_the_text_decides_the_run_directory(setting: str) -> None:
     assert prepare("demo", [setting]).identity != prepare("demo", []).identity
 
 
+@pytest.mark.processes
 def test_the_printed_study_runs_again_into_the_same_directory(
     server: FakeServer, tmp_path: Path
 ) -> None:

@@ -1,10 +1,13 @@
 """The generation systems: what each agent sees, by method and switch."""
 
+from collections import Counter
+
 import pytest
 
-from magnet.study.prepare import assign, prepare
-from programs import METHODS, PAPER, RELEASED, Client, MagnetCounselor, Profile
-from tests.running import agent_on, programs_on, reproduce, seeds, session_files
+from magnet.study.prepare import prepare
+from programs import METHODS, PAPER, RELEASED, Profile
+from prompts_frozen import load_prompts
+from tests.running import agent_on, reproduce, seeds, session_files
 
 AGENTS_OF = {
     "magnet": 8,
@@ -54,22 +57,21 @@ def test_a_switch_changes_what_it_names_alone(switches, seen, server):
     assert not any("\n\n\n" in p or "None" in p for p in prompts)
 
 
+#: The scripts' profile, whose answers the fake server gives typed.
+SCRIPTS = RELEASED.model_copy(update={"answers": "typed"})
+
+
 @pytest.mark.parametrize("method", ["magnet-t", "magnet-c-t"])
-@pytest.mark.parametrize("shown", [True, False])
-def test_ablations_see_the_session_when_told_to(method, shown, server):
-    prompts = prompts_of(method, Profile(ablations_see_history=shown), server)
+@pytest.mark.parametrize(
+    ("profile", "shown"),
+    [(PAPER, True), (SCRIPTS, True), (Profile(ablations_see_history=False), False)],
+    ids=["paper", "released", "without"],
+)
+def test_ablations_see_the_session_unless_told_not_to(method, profile, shown, server):
+    prompts = prompts_of(method, profile, server)
     [response] = [p for p in prompts if "Draft by reflection" in p]
     assert (seeds(1)[0].opening in response) is shown
     assert ("The plan for this session" in response) is (method == "magnet-t")
-
-
-@pytest.mark.parametrize("profile", [PAPER, RELEASED])
-def test_both_fidelities_show_the_ablations_the_session(profile):
-    assert profile.ablations_see_history
-    for method in ("magnet-t", "magnet-c-t"):
-        assert "history" in METHODS[method]("ours", profile).response.frozen.prompt.placeholders
-    response = METHODS["magnet"]("ours", profile).response
-    assert "history" not in response.frozen.prompt.placeholders
 
 
 @pytest.mark.parametrize(
@@ -86,31 +88,18 @@ def test_a_run_without_ablations_keeps_its_identity(settings, shown):
     assert identity["switches"]["ablations_see_history"] is shown
 
 
-def test_the_response_generator_of_magnet_never_sees_the_session(server):
-    prompts = prompts_of("magnet", RELEASED.model_copy(update={"answers": "typed"}), server)
+@pytest.mark.parametrize("profile", [PAPER, SCRIPTS], ids=["paper", "released"])
+def test_the_response_generator_of_magnet_never_sees_the_session(profile, server):
+    prompts = prompts_of("magnet", profile, server)
     [response] = [p for p in prompts if "Draft by reflection" in p]
     assert seeds(1)[0].opening not in response
 
 
-def test_an_agent_can_be_replaced_without_copying_the_program(server):
-    import dspy
+def test_every_method_plays_the_same_seeds_and_client_from_one_command(serve, out):
+    def reply(body, prompt):
+        return None if "response_format" in body else "Please go on."
 
-    class Fixed(dspy.Module):
-        async def aforward(self, **inputs):
-            return dspy.Prediction(reply="Always the same.", call=call)
-
-    from magnet.core.session import AgentCall, Session
-
-    call = AgentCall(role="normalizing")
-    counselor, _ = programs_on(server)
-    counselor.normalizing = Fixed()
-    seed = seeds(1)[0]
-    said = counselor(seed=seed, history=Session(seed=seed).history)
-    assert said.candidates["normalizing"] == "Always the same."
-    assert "Always the same." in str(server.requests[-1]["messages"])
-
-
-def test_every_method_plays_the_same_seeds_from_one_command(server, out):
+    server = serve(reply=reply)
     done = reproduce(server, out, methods=list(METHODS), sessions=2, exchanges=1)
     assert done.returncode == 0, done.stderr
     import json
@@ -120,9 +109,8 @@ def test_every_method_plays_the_same_seeds_from_one_command(server, out):
     assert played == {(m, s.seed_id) for m in METHODS for s in seeds(2)}
     first = [f["seed_id"] for f in files[: len(METHODS)]]
     assert len(set(first)) == 1  # seed by seed: a partial run can be compared
-
-
-def test_the_client_is_the_same_for_all(server):
-    client = Client("ours", PAPER)
-    assign(client, {"client": agent_on(server, "client").lm})
-    assert MagnetCounselor().profile == client.profile
+    # Counselors that say the same hear the client asked the same: there is one client.
+    prompt = load_prompts()["client"].system
+    sent = [r for r in server.requests if r["messages"][0]["content"] == prompt]
+    asked = Counter(str((r["messages"], r["model"], r.get("temperature"))) for r in sent)
+    assert sorted(asked.values()) == [len(METHODS)] * 2

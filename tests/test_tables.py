@@ -27,6 +27,8 @@ from magnet.core.journal import read_sessions
 from programs import METHODS
 from tests import fake_run, independent
 
+pytestmark = pytest.mark.processes
+
 LABELS = {
     "magnet": "MAGneT",
     "magnet-c": "MAGneT-C",
@@ -133,7 +135,9 @@ def test_the_printed_table_has_the_papers_rows_and_columns(numbered, played, qwe
         assert [line[0] for line in printed] == [*map(LABELS.get, rows), "δ %"]
         for line, row in zip(printed, rows, strict=False):
             for shown, cell in zip(line[1:], cells[cells.method == row].itertuples(), strict=True):
-                mean, star, _, sd = re.fullmatch(_CELL, shown.replace("−", "-")).groups()
+                parts = re.fullmatch(_CELL, shown.replace("−", "-"))
+                assert parts is not None, shown
+                mean, star, _, sd = parts.groups()
                 # two digits after the point, whichever way a tie is rounded
                 assert float(mean) == pytest.approx(cell.mean, abs=0.005001)
                 assert bool(star) == bool(cell.mark)

@@ -14,6 +14,8 @@ from magnet.core.errors import UsageError
 from tests import fake_run, independent
 from tests.running import magnet
 
+pytestmark = pytest.mark.processes
+
 SMALL = {"sessions": 6, "exchanges": 1}
 
 
@@ -75,6 +77,7 @@ def test_an_arm_is_paired_with_the_first_runs_by_seed(runs):
             if (c.method, c.measure.name, c.measure.attitude)
             == ("magnet@frozen", measure, attitude)
         )
+        assert cell.test is not None
         assert cell.test.mean == pytest.approx((both.a - both.b).mean())
         if (both.a - both.b).nunique() > 1:
             assert cell.test.p == pytest.approx(stats.ttest_rel(both.a, both.b).pvalue)

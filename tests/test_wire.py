@@ -87,6 +87,7 @@ def test_a_schema_goes_with_the_typed_answers_alone(
     if role not in typed:
         assert sent is None
         return
+    assert sent is not None
     assert sent["type"] == "json_schema"
     assert sent["json_schema"]["name"] == role
     assert sent["json_schema"]["schema"]["additionalProperties"] is False

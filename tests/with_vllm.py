@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from magnet.lm.embedded import weights
 from magnet.training.base import find_base
@@ -97,7 +98,9 @@ def serve(python: str, folder: Path, rank: int = 8) -> tuple[subprocess.Popen[by
     raise SystemExit(f"vLLM did not start: {folder / 'server.log'}")
 
 
-def run(url: str, out: Path, methods: list[str], settings: list[str], count: int = 1) -> list[dict]:
+def run(
+    url: str, out: Path, methods: list[str], settings: list[str], count: int = 1
+) -> list[dict[str, Any]]:
     """Plays so many sessions a method; returns the session files."""
     usual = [f"lm.default.url='{url}'", "lm.default.model='smollm2'", f"methods={methods}"]
     usual += [f"sessions={count}", "exchanges=2", "lm.default.max_tokens=60", "lm.default.extra={}"]
