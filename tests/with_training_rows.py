@@ -76,7 +76,7 @@ def test_a_prompt_file_with_llama_3_s_tokens_is_trained_on_as_it_is_sent(
 def test_a_template_that_writes_the_date_is_refused(tokenizer):
     dated = open_tokenizer(find_base("embedded"))
     dated.chat_template = "{{ strftime_now('%d') }}" + dated.chat_template
-    with pytest.raises(UsageError, match=r"the day's date(.|\n)*llama3"):
+    with pytest.raises(UsageError, match=r"today's date(.|\n)*llama3"):
         Renderer(dated, None)
     with pytest.raises(UsageError, match="no token for the end of a turn"):
         Renderer(tokenizer, "llama3")
