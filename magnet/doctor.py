@@ -85,6 +85,7 @@ def examine(source: str, settings: Sequence[str], out: Path) -> Iterator[Check]:
         check_disk(out, sessions, study.exchanges)
         return f"disk: enough for {sessions} sessions"
 
-    yield _try(disk)
+    if sessions:  # how many is not known where the seeds are not
+        yield _try(disk)
     for stage in after(study):
         yield _try(partial(stage.check, study))

@@ -101,6 +101,17 @@ def test_what_is_not_imported_is_asked_for_in_one_sentence(flag, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_doctor_says_nothing_of_the_disk_before_it_knows_how_many_sessions(
+    tmp_path: Path,
+) -> None:
+    line = command("doctor", "paper", module="magnet.cli")
+    done = run(*line, cwd=tmp_path, MAGNET_DATA=str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert "magnet seeds import" in done.stdout
+    assert "disk" not in done.stdout
+    assert "disk: enough for" in run(*line, "--set", "seeds='ours'", cwd=tmp_path).stdout
+
+
 def test_the_estimate_has_the_judges_money(tmp_path):
     settings = ["--prompts", "ours", "--set", "seeds='ours'", "--estimate"]
     done = run(*command("paper", *settings), cwd=tmp_path)

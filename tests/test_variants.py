@@ -1,6 +1,7 @@
 """Arms of one method under several labels: which are compared, and with what."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -102,6 +103,7 @@ def test_the_report_has_the_variants_and_names_the_arms(runs, tmp_path):
     assert {"table03-methods-A.md", "table03-methods-B.md"} <= names
     page = (tmp_path / "r" / "report.html").read_text()
     assert '"magnet@A":"MAGneT (A)"' in page
+    assert re.search(r"From other runs</dt>\s*<dd>Psych8k, CACTUS", page)
 
 
 def test_labels_that_will_not_do_are_refused(runs, tmp_path):

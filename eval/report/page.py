@@ -15,6 +15,7 @@ from eval.report.evaluation import Evaluation, load
 from eval.report.files import USE, Piece, pieces, write_tables
 from eval.report.lexicon import Lexicon
 from eval.report.likelihood import tuning_grids
+from eval.report.methods import label
 from eval.report.plots import plots
 from eval.report.reader import for_script, index, pack
 from eval.report.sessions import SessionFacts
@@ -119,4 +120,6 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     left = evaluation.planned - len(evaluation.cases)
     sessions = f"{len(evaluation.cases)} finished" + (f", {left} unfinished" if left > 0 else "")
     judges = (judge for judge in evaluation.judges if judge)
-    return [("Sessions", sessions), *evaluation.conditions.facts(judges)]
+    borrowed = [label(m) for m in evaluation.methods if m not in evaluation.own]
+    told = [("From other runs", ", ".join(borrowed))] if borrowed else []
+    return [("Sessions", sessions), *told, *evaluation.conditions.facts(judges)]
