@@ -65,7 +65,7 @@ def load_scores(run: Path) -> list[Score]:
         UsageError: a line before the last is damaged.
     """
     scores: dict[tuple[str, str, str, str, str, int], Score] = {}
-    for score in read_lines(run / FILE, _score, _damaged):
+    for score in read_lines(run / FILE, _score, _damaged, by_hand=True):
         judge = (score.judge, score.judge_id)
         key = (score.dialogue, *judge, score.scale, score.item, score.repeat)
         scores[key] = score

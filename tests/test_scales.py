@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from eval.judging import ScoreBook
 from eval.scale import values_of
 from eval.scores import FILE, Score, load_scores
 from magnet.core.errors import UsageError
@@ -140,3 +141,15 @@ def test_damage_in_the_middle_is_an_error_and_no_file_is_no_scores(tmp_path):
     (tmp_path / FILE).write_text('{"dialogue": "x"}\n')
     with pytest.raises(UsageError, match="line 1"):
         load_scores(tmp_path)
+
+
+def test_a_hand_made_file_without_a_last_line_break_loses_nothing(tmp_path):
+    first, second = score("wai", "wai1", 3, key="a"), score("wai", "wai2", 4, key="b")
+    lines = [json.dumps(dataclasses.asdict(s)) for s in (first, second)]
+    (tmp_path / FILE).write_text("\n".join(lines))
+    assert load_scores(tmp_path) == [first, second]
+    book = ScoreBook(tmp_path)
+    third = score("wai", "wai3", 5, key="c")
+    book.add([third])
+    book.close()
+    assert load_scores(tmp_path) == [first, second, third]

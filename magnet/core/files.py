@@ -38,7 +38,10 @@ def write_json(path: Path, data: Any, durable: bool = True) -> None:
 
 
 def read_lines(
-    path: Path, read: Callable[[Any], T], refuse: Callable[[str, Exception], UsageError] | None
+    path: Path,
+    read: Callable[[Any], T],
+    refuse: Callable[[str, Exception], UsageError] | None,
+    by_hand: bool = False,
 ) -> Iterator[T]:
     """The records of a JSONL file; none where there is no file.
 
@@ -51,6 +54,8 @@ def read_lines(
             say that it is none.
         refuse: the error for a damaged line, from its place ("FILE, line 3") and what is wrong;
             None passes over such lines.
+        by_hand: the file may have been written by other means than ours, which often end without
+            a line break: a last line without one counts if it can be read.
 
     Raises:
         UsageError: a line is damaged.
@@ -59,12 +64,13 @@ def read_lines(
         return
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if not line.endswith(b"\n"):
+            torn = not line.endswith(b"\n")
+            if torn and not by_hand:
                 return
             try:
                 record = read(orjson.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                if refuse is None:
+                if refuse is None or torn:
                     continue
                 raise refuse(f"{path}, line {number}", error) from None
             yield record
@@ -97,8 +103,20 @@ def write_lines(file: IO[bytes], records: Iterable[Any], durable: bool = False) 
         os.fsync(file.fileno())
 
 
+def _end_line(path: Path) -> None:
+    """Ends the last line of a JSONL file: by a line break where it is whole, else by cutting it."""
+    tail = path.read_bytes().rpartition(b"\n")[2] if path.is_file() else b""
+    try:
+        orjson.loads(tail)
+    except ValueError:  # torn, or nothing
+        cut_torn(path)
+        return
+    with path.open("ab") as file:
+        file.write(b"\n")
+
+
 class Appender:
-    """Appends lines to a JSONL file; a torn last line goes when the first of them comes.
+    """Appends lines to a JSONL file; a torn last line is cut before the first of them.
 
     Args:
         path: the file; made with the first line.
@@ -111,7 +129,7 @@ class Appender:
     def add(self, *records: Any) -> None:
         """Appends records; the operating system has them before this returns."""
         if self._file is None:
-            cut_torn(self.path)
+            _end_line(self.path)
             self._file = self.path.open("ab")
         write_lines(self._file, records)
 
