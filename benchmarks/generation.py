@@ -38,7 +38,7 @@ print(json.dumps({"sessions": outcome.finished, "calls": calls,
 
 def many_seeds(folder: Path, count: int) -> Path:
     """A seed file of ``count`` entries: the included seeds, with numbered clients."""
-    ours = json.loads((HERE / "magnet" / "data" / "seeds.json").read_text(encoding="utf-8"))
+    ours = json.loads((HERE / "magnet" / "core" / "seeds.json").read_text(encoding="utf-8"))
     entries = []
     for number in range(count):
         entry = json.loads(json.dumps(ours[number % len(ours)]))
