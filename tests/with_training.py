@@ -119,7 +119,7 @@ def test_print_shows_rows_steps_memory_and_time_and_begins_nothing(sessions, out
     done = magnet("finetune", sessions, "--method", "psych8k", "--recipe", "smoke", "--print",
                   "--out", out, "--set", "tokens=384")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for part in ("r: 16", "train ", "20 steps of 1 rows", "Memory a device", "assumed:"):
+    for part in ("r: 16", "train ", "20 steps of 1 rows", "Memory per device", "assumed:"):
         assert part in done.stdout
     assert not out.exists()
     assert "padded" not in done.stdout
@@ -147,7 +147,7 @@ def test_the_held_out_replies_become_likelier(tuned):
     assert f"{after:.4f}" in printed
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert f"{before:.4f}" in card
-    assert "never clinical use" in card
+    assert "never for clinical use" in card
     assert len((folder / "loss.jsonl").read_text(encoding="utf-8").splitlines()) == STEPS
 
 
