@@ -288,7 +288,7 @@ def test_a_training_on_all_clients_measures_nothing_and_says_so(sessions):
     assert (known["trained_on"]["clients"], set(known["trained_on"]["ids"])) == ("all", clients)
     assert known["pairs"] == {"train": 60 * 20, "validation": 0, "test": 0}
     tables = (write_report([sessions]) / "tables.md").read_text(encoding="utf-8")
-    assert "| tuned-psych8k-all | not measured |" in tables
+    assert "| fine-tuned Psych8k, all clients | not measured |" in tables
     line = [*command(sessions, "--out", str(out)), "--set", "steps=2"]
     refused = run_quietly(line)  # the same folder with the training part alone
     assert (refused.returncode, "rows, clients differ" in refused.stderr) == (2, True)

@@ -78,7 +78,7 @@ def test_a_template_that_writes_the_date_is_refused(tokenizer):
     dated.chat_template = "{{ strftime_now('%d') }}" + dated.chat_template
     with pytest.raises(UsageError, match=r"today's date(.|\n)*llama3"):
         Renderer(dated, None)
-    with pytest.raises(UsageError, match="no token for the end of a turn"):
+    with pytest.raises(UsageError, match="no end-of-turn token"):
         Renderer(tokenizer, "llama3")
 
 
