@@ -27,7 +27,7 @@ def _checked(value: Any, low: int, high: int) -> int:
     if isinstance(value, str):
         value = _number_in(value, high)[0]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is not a score")  # noqa: TRY004 - it came in a reply
+        raise ValueError(f"{value!r} is no score")  # noqa: TRY004 - it came in a reply
     if value not in range(low, high + 1):
         raise ValueError(f"{value!r} is not one of {low} to {high}")
     return int(value)
