@@ -102,3 +102,19 @@ def test_every_page_is_named_in_the_readme() -> None:
 def test_links_between_the_pages_hold(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [t for t in targets if not (page.parent / t).exists()] == []
+
+
+IMPORT = re.compile(r"^ *from ([\w.]+) import ([\w, ]+)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("page", "module", "name"),
+    [
+        (page.name, module, name.strip())
+        for page in PAGES
+        for module, names in IMPORT.findall(page.read_text(encoding="utf-8"))
+        for name in names.split(",")
+    ],
+)
+def test_what_the_docs_import_is_there(page: str, module: str, name: str) -> None:
+    assert hasattr(importlib.import_module(module), name), f"{page}: from {module} import {name}"

@@ -14,7 +14,7 @@ class OptimizeSpec(BaseModel):
 
     Attributes:
         agent: the agent to optimize, by its name in ``signatures.AGENTS``; ``judge`` stands for all
-             CTRS items that the ratings name.
+             CTRS and WAI items that the ratings name.
         optimizer: DSPy's GEPA, MIPROv2, BootstrapFewShotWithRandomSearch or SIMBA.
         options: the optimizer's own, under the names of its constructor and of ``compile``.
         horizon: exchanges that are played and judged after a prefix.
